@@ -1,0 +1,124 @@
+/** What the HTTP API under `/v1` takes and gives; the SDK, the CLI and MCP use the same shapes. */
+import type { JsonObject } from '../lib/json.ts';
+import type { Approval, Decision } from './decision.ts';
+import type { Freeze, FreezeScope } from './freeze.ts';
+import type { OutcomeEntry } from './entry.ts';
+import type { State } from './lifecycle.ts';
+import type { Assessment, PlanDifference } from './plan.ts';
+import type { Role } from './principal.ts';
+
+/** Body of `POST /v1/proposals` and `POST /v1/previews`. Unknown members are a `draft-invalid` problem. */
+export interface DraftBody {
+  readonly target: string;
+  readonly operation: string;
+  readonly arguments: JsonObject;
+  readonly reason?: string;
+  /** The header `Idempotency-Key` says the same; both, and different, is a problem. */
+  readonly idempotencyKey?: string;
+  readonly run?: string;
+}
+
+/** Body of `POST /v1/proposals/{id}/approvals`: a yes or no to the plan that was on the screen. */
+export interface ApprovalBody {
+  readonly planDigest: string;
+  readonly verdict: 'approve' | 'deny';
+  readonly reason?: string;
+}
+
+/** Body of `POST /v1/freezes`. */
+export interface FreezeBody {
+  readonly scope: FreezeScope;
+  readonly reason: string;
+}
+
+/** Body of `POST /v1/freezes/{id}/release`. */
+export interface ReleaseBody {
+  readonly reason: string;
+}
+
+/** Body of `POST /v1/credentials`. */
+export interface CredentialBody {
+  readonly holder: { readonly kind: 'agent' | 'person'; readonly name: string };
+}
+
+/** Answer of `POST /v1/credentials`: the only time that the secret is shown. */
+export interface CredentialView {
+  readonly id: string;
+  readonly holder: {
+    readonly kind: 'agent' | 'person';
+    readonly name: string;
+    readonly roles: readonly Role[];
+  };
+  readonly secret: string;
+}
+
+/** One line of a list: `GET /v1/proposals`. */
+export interface ProposalSummary {
+  readonly id: string;
+  readonly state: State;
+  readonly agent: string;
+  readonly target: string;
+  readonly operation: string;
+  readonly headline: string | null;
+  readonly planDigest: string | null;
+  readonly riskLevel: string | null;
+  readonly code: string | null;
+  readonly proposedAt: number;
+  readonly expiresAt: number | null;
+  readonly compensates: string | null;
+  readonly compensatedBy: string | null;
+}
+
+/** A proposal, whole: `GET /v1/proposals/{id}`. Agents see their own; people see their tenant's. */
+export interface ProposalView extends ProposalSummary {
+  readonly environment: string;
+  readonly arguments: JsonObject;
+  readonly reason: string | null;
+  readonly run: string | null;
+  readonly assessment: Assessment | null;
+  readonly decision: Decision | null;
+  readonly approvals: readonly Approval[];
+  readonly outcome: Omit<OutcomeEntry, 'type'> | null;
+  readonly drift: {
+    readonly shownDigest: string;
+    readonly difference: PlanDifference;
+    readonly at: number;
+  } | null;
+  readonly history: readonly {
+    readonly type: string;
+    readonly at: number;
+    readonly index: number;
+  }[];
+}
+
+/** Answer of `GET /v1/proposals`. */
+export interface ProposalPage {
+  readonly items: readonly ProposalSummary[];
+  /** Give as `before` for the next page; null at the end. */
+  readonly before: string | null;
+}
+
+/** Answer of `GET /v1/freezes`. */
+export interface FreezePage {
+  readonly items: readonly Freeze[];
+}
+
+/** Answer of `GET /v1/status`: no credential needed, nothing secret. */
+export interface GatewayStatus {
+  readonly name: 'writegate';
+  readonly version: string;
+  readonly policyDigest: string;
+  /** Set while the file on disk does not load and the last good policy is in force. */
+  readonly policyProblem: string | null;
+  readonly mode: 'active' | 'observe';
+  readonly ledger: { readonly origin: string; readonly vkey: string; readonly size: number };
+  readonly targets: readonly {
+    readonly name: string;
+    readonly kind: string;
+    readonly guarantee: string;
+  }[];
+  readonly startedAt: number;
+}
+
+/** The longest that one call waits; then the answer is the present state. */
+export const WAIT_MS_MAX = 50_000;

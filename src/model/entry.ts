@@ -1,0 +1,171 @@
+import type { Digest } from '../lib/canonical.ts';
+import type { Json } from '../lib/json.ts';
+import type { Approval, Decision, DecisionCode } from './decision.ts';
+import type { Draft } from './draft.ts';
+import type { Freeze } from './freeze.ts';
+import type { Assessment, Effect, PlanDifference } from './plan.ts';
+import type { Credential } from './principal.ts';
+
+/**
+ * One fact of the ledger before it is sealed. State is the fold of entries (G5): `proposal.ts`
+ * folds those of one proposal. What is sealed into the leaf holds ids, enumerations, integers,
+ * digests and salted commitments alone; the rest is payload, kept beside it (`ledger/entry.ts`).
+ */
+export type EntryBody =
+  | { readonly type: 'genesis'; readonly origin: string }
+  | ProposalEntry
+  | { readonly type: 'preview'; readonly assessment: Assessment }
+  | {
+      readonly type: 'decision';
+      readonly result: 'allow' | 'wait' | 'deny' | 'expired' | 'cancelled';
+      readonly decision: Decision;
+      /** Who made it: the policy, or the person or agent that cancelled. */
+      readonly by: string;
+    }
+  | { readonly type: 'approval'; readonly approval: Approval; readonly credential: string }
+  | {
+      readonly type: 'intent';
+      readonly planDigest: Digest;
+      /** Counts from 1; the present attempt is the epoch that may settle (G8). */
+      readonly attempt: number;
+      readonly deadline: number;
+    }
+  | OutcomeEntry
+  /** On the compensated proposal, when its compensation was applied; the only entry after a terminal one. */
+  | { readonly type: 'rollback'; readonly compensatedBy: string }
+  | { readonly type: 'freeze'; readonly freeze: Freeze }
+  | {
+      readonly type: 'release';
+      readonly freezeId: string;
+      readonly by: string;
+      readonly reason: string;
+    }
+  | {
+      readonly type: 'policy';
+      readonly digest: Digest;
+      readonly mode: 'active' | 'observe';
+      /** The file's text, kept as payload. */
+      readonly text: string;
+    }
+  | {
+      readonly type: 'credential';
+      readonly change: 'added' | 'revoked';
+      readonly credential: Credential;
+      readonly by: string;
+    };
+
+/** How a draft was admitted. */
+export interface ProposalEntry {
+  readonly type: 'proposal';
+  readonly draft: Draft;
+  readonly proposer: {
+    readonly kind: 'agent' | 'person';
+    readonly name: string;
+    readonly credential: string;
+    readonly owner: string | null;
+  };
+  readonly environment: string;
+  /** Whether the target and the operation are configured; only then do their names enter the leaf. */
+  readonly known: boolean;
+  readonly argumentsDigest: Digest;
+  /** `tenant : target : operation : SHA-256(JCS(arguments))`, digested. */
+  readonly derivedKey: Digest;
+}
+
+/** How an execution ended; `refused` without an earlier intent is a target that could not be measured. */
+export interface OutcomeEntry {
+  readonly type: 'outcome';
+  readonly status: 'applied' | 'refused' | 'in_doubt' | 'stale';
+  readonly code: string;
+  readonly reason: string;
+  readonly resolved: 'live' | 'recovery' | 'person';
+  /** The attempt that this settles; 0 where there was no intent. */
+  readonly attempt: number;
+  /** Digest of what the target did (applied) or would do now (stale). */
+  readonly planDigest: Digest | null;
+  /** The target's own reference: for `postgres` the transaction id. */
+  readonly reference: string | null;
+  /** Applied effects where they differ from the planned ones in masked columns; else null. */
+  readonly effects: readonly Effect[] | null;
+  /** For `stale`: how the plan that was shown differs from the one the target would do now. */
+  readonly difference: PlanDifference | null;
+  /** For `refused` by a conflict: row by row, bounded by `DIFFERENCE_ROWS_MAX`. */
+  readonly conflicts: readonly Conflict[];
+}
+
+/** One row that stands in the way of a rollback. */
+export interface Conflict {
+  readonly resource: string;
+  readonly key: readonly (string | null)[];
+  readonly problem: 'row-changed' | 'row-missing' | 'row-exists';
+  /** The columns that differ: as the applied write left them, and as they are now. */
+  readonly columns: readonly {
+    readonly column: string;
+    readonly expected: string | null;
+    readonly found: string | null;
+  }[];
+}
+
+/** Where the store put an entry. */
+export interface SealedEntry {
+  readonly index: number;
+  /** Lower-case hex of the RFC 6962 leaf hash. */
+  readonly leafHash: string;
+  /** Canonical JSON, UTF-8: the bytes that the tree commits to. */
+  readonly leaf: Uint8Array;
+  readonly payloads: readonly Payload[];
+}
+
+/** What lies beside a leaf: committed to by `commitment`, erasable without moving the tree. */
+export interface Payload {
+  readonly label: string;
+  readonly nonce: Uint8Array;
+  readonly value: Json;
+  /** `c1:` and lower-case hex, as LEDGER's commitment formula. */
+  readonly commitment: string;
+}
+
+/** The position that the store gives an entry when it seals it. */
+export interface EntryPosition {
+  /** 32 lower-case hex digits, random: the dedup key. */
+  readonly id: string;
+  /** What the entry belongs to: a proposal, freeze or credential id, or `log`. */
+  readonly act: string;
+  /** Counts from 1 within the act. */
+  readonly step: number;
+  /** Leaf hash of the act's previous entry, or empty. */
+  readonly previous: string;
+  /** Leaf hashes of earlier entries of the act by type, for the entries that bind to one. */
+  readonly binds: string;
+  readonly at: number;
+}
+
+/** A code of a decision, or of an outcome. */
+export type ResultCode = DecisionCode | OutcomeCode;
+
+/** Codes of outcomes. */
+export type OutcomeCode =
+  | 'applied'
+  | 'plan-drifted'
+  | 'in-doubt'
+  | 'interrupted'
+  | 'rollback-conflict'
+  | 'rollback-impossible'
+  | TargetCode;
+
+/** Why a target, or the connector before it, would not do a write; surely nothing happened. */
+export type TargetCode =
+  | 'target-unavailable'
+  | 'target-busy'
+  | 'statement-timeout'
+  | 'target-refused'
+  | 'constraint-violated'
+  | 'effect-unmeasurable'
+  | 'arguments-invalid'
+  | 'statement-invalid'
+  | 'statement-multiple'
+  | 'statement-kind'
+  | 'statement-function'
+  | 'statement-relation'
+  | 'statement-unsupported'
+  | 'statement-too-large';

@@ -1,0 +1,71 @@
+import type { FreezeId } from './ids.ts';
+
+/** What a freeze covers. */
+export type FreezeScope =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'agent' | 'target' | 'run'; readonly name: string };
+
+/** A switch that is on: no new effects within its scope. */
+export interface Freeze {
+  readonly id: FreezeId;
+  readonly scope: FreezeScope;
+  readonly reason: string;
+  readonly by: string;
+  readonly at: number;
+  readonly releasedAt: number | null;
+}
+
+/** What a proposal would touch, for the question whether a freeze covers it. */
+export interface FreezeSubject {
+  readonly agent: string;
+  readonly target: string;
+  readonly run: string | null;
+}
+
+/** Reports whether a freeze scope covers a subject. */
+export function covers(scope: FreezeScope, subject: FreezeSubject): boolean {
+  switch (scope.kind) {
+    case 'all':
+      return true;
+    case 'agent':
+      return scope.name === subject.agent;
+    case 'target':
+      return scope.name === subject.target;
+    case 'run':
+      return scope.name === subject.run;
+  }
+}
+
+/** Returns the first freeze that is on and covers the subject. */
+export function activeFreeze(
+  freezes: readonly Freeze[],
+  subject: FreezeSubject,
+): Freeze | undefined {
+  return freezes.find((freeze) => freeze.releasedAt === null && covers(freeze.scope, subject));
+}
+
+/**
+ * Moves a deadline by the time that freezes covered the subject since `since`: deadlines freeze
+ * while a stop is on. Returns `Infinity` while one is on. Overlapping freezes count once.
+ */
+export function frozenDeadline(
+  deadline: number,
+  since: number,
+  freezes: readonly Freeze[],
+  subject: FreezeSubject,
+): number {
+  const spans = freezes
+    .filter((freeze) => covers(freeze.scope, subject))
+    .map((freeze) => ({ from: Math.max(freeze.at, since), to: freeze.releasedAt ?? Infinity }))
+    .filter((span) => span.to > span.from)
+    .toSorted((left, right) => left.from - right.from);
+  let moved = deadline;
+  let covered = since;
+  for (const span of spans) {
+    const from = Math.max(span.from, covered);
+    if (from >= moved) break;
+    if (span.to > from) moved += span.to - from;
+    covered = Math.max(covered, span.to);
+  }
+  return moved;
+}

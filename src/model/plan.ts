@@ -1,0 +1,220 @@
+import type { Digest } from '../lib/canonical.ts';
+import { canonicalJson, digestJson } from '../lib/canonical.ts';
+import type { Json } from '../lib/json.ts';
+
+/** What a write does at its strongest; the order is the order of strength. */
+export const EFFECT_CLASSES = ['read', 'create', 'update', 'delete', 'destroy'] as const;
+export type EffectClass = (typeof EFFECT_CLASSES)[number];
+
+/** Returns the strongest of the classes, `read` of none. */
+export function strongest(classes: Iterable<EffectClass>): EffectClass {
+  let rank = 0;
+  for (const each of classes) rank = Math.max(rank, EFFECT_CLASSES.indexOf(each));
+  return EFFECT_CLASSES[rank] ?? 'destroy';
+}
+
+/** A row, file or message in the target's own text form, by column; null is the target's null. */
+export type Image = { readonly [column: string]: string | null };
+
+/** One atomic change in a target, with before and after. Insert has no before, delete no after. */
+export interface Effect {
+  /** What is changed: for `postgres` the table, `schema.table`. */
+  readonly resource: string;
+  readonly kind: 'create' | 'update' | 'delete';
+  /** The values of the key that names the row, in key order; empty where the resource has no key. */
+  readonly key: readonly (string | null)[];
+  readonly before: Image | null;
+  readonly after: Image | null;
+}
+
+/** How rows came to change: by the statement itself, or as its consequence. */
+export type Attribution = 'direct' | 'cascade' | 'trigger' | 'indirect';
+
+/** Exact measured counts for one resource. */
+export interface ResourceCount {
+  readonly resource: string;
+  readonly attribution: Attribution;
+  /** What did it: the constraint, trigger or function, where known. */
+  readonly via: string | null;
+  readonly created: number;
+  readonly updated: number;
+  readonly deleted: number;
+}
+
+/** An amount in minor units (pence, cents) as a decimal integer in a string, and its currency. */
+export interface Money {
+  readonly currency: string;
+  /** May exceed 2^53; never negative: magnitudes add up, they do not cancel out. */
+  readonly amountMinor: string;
+}
+
+/** Whether the write can be taken back. `proved`: the inverse was tried on the target, or is exact by construction. */
+export interface Reversibility {
+  readonly kind: 'proved' | 'conditional' | 'one-way';
+  /** One sentence for a person: what the proof is, or what stands in the way. */
+  readonly reason: string;
+}
+
+/** The effects that a proposal would have now, made without leaving a change. */
+export interface Plan {
+  /** One plain sentence with the counts; the first line a person reads. */
+  readonly headline: string;
+  readonly class: EffectClass;
+  /** What the statement names as its object: for `postgres` the table written to. */
+  readonly resource: string;
+  readonly counts: readonly ResourceCount[];
+  /**
+   * The direct effects, in a canonical order. At most `PLAN_BOUNDS.effectsMax`; where there are
+   * more, `effectsOmitted` says how many and `effectsDigest` still covers them all.
+   */
+  readonly effects: readonly Effect[];
+  readonly effectsOmitted: number;
+  /** Over every direct effect, omitted ones too, in canonical order, without masked columns. */
+  readonly effectsDigest: Digest;
+  /** `resource.column` whose value is only known at commit (clock, sequence, random). */
+  readonly maskedColumns: readonly string[];
+  readonly value: readonly Money[];
+  /** False where some value could not be measured; then a person must look. */
+  readonly valueComplete: boolean;
+  readonly recipients: number;
+  readonly bytes: number;
+  readonly reversibility: Reversibility;
+  /** Rows in the resource written to before the write, an estimate; null where unknown. */
+  readonly resourceSize: number | null;
+  /** What depends on the resources changed: foreign keys, views, triggers, catalogue entries. */
+  readonly dependents: readonly string[];
+  /** Anything that makes the measure incomplete; not empty means a person must look. */
+  readonly warnings: readonly string[];
+}
+
+export const PLAN_BOUNDS = { effectsMax: 10_000, imageBytesMax: 16 * 1024 * 1024 } as const;
+
+/**
+ * Digests what an approval binds to: every count, every direct effect, the value and the recipients.
+ * Not the estimate of the table's size and not the sentences, which may differ with nothing moved.
+ */
+export function planDigest(target: string, operation: string, plan: Plan): Digest {
+  return digestJson({
+    v: 1,
+    target,
+    operation,
+    class: plan.class,
+    resource: plan.resource,
+    counts: canonicalCounts(plan.counts),
+    effects: plan.effectsDigest,
+    masked: plan.maskedColumns.toSorted(),
+    value: plan.value
+      .map((money) => [money.currency, money.amountMinor])
+      .toSorted((left, right) => (canonicalJson(left) < canonicalJson(right) ? -1 : 1)),
+    recipients: plan.recipients,
+  });
+}
+
+/** Digests direct effects in the order given, which the connector has made canonical. */
+export function effectJson(effect: Effect): Json {
+  return [effect.resource, effect.kind, effect.key, effect.before, effect.after];
+}
+
+function canonicalCounts(counts: readonly ResourceCount[]): Json {
+  return counts
+    .map((count) => [
+      count.resource,
+      count.attribution,
+      count.created,
+      count.updated,
+      count.deleted,
+    ])
+    .toSorted((left, right) => (canonicalJson(left) < canonicalJson(right) ? -1 : 1));
+}
+
+/** The measured extent of a plan. */
+export interface BlastRadius {
+  readonly records: number;
+  readonly recordsDirect: number;
+  readonly recordsIndirect: number;
+  readonly recordsDeleted: number;
+  readonly resources: number;
+  readonly value: readonly Money[];
+  readonly recipients: number;
+  readonly bytes: number;
+  /** Indirect records ÷ direct ones; indirect ones themselves where there are no direct ones. */
+  readonly amplification: number;
+}
+
+/** Adds up the measured extent of a plan. */
+export function measure(plan: Plan): BlastRadius {
+  let direct = 0;
+  let indirect = 0;
+  let deleted = 0;
+  const resources = new Set<string>();
+  for (const count of plan.counts) {
+    const records = count.created + count.updated + count.deleted;
+    if (count.attribution === 'direct') direct += records;
+    else indirect += records;
+    deleted += count.deleted;
+    if (records > 0) resources.add(count.resource);
+  }
+  return {
+    records: direct + indirect,
+    recordsDirect: direct,
+    recordsIndirect: indirect,
+    recordsDeleted: deleted,
+    resources: resources.size,
+    value: plan.value,
+    recipients: plan.recipients,
+    bytes: plan.bytes,
+    amplification: indirect / Math.max(direct, 1),
+  };
+}
+
+/** A score from 0 to 100 and the three terms (each 0..1) that make it, each with its reason. */
+export interface Risk {
+  readonly score: number;
+  readonly level: 'low' | 'medium' | 'high' | 'critical';
+  readonly terms: readonly {
+    readonly name: 'scope' | 'reversibility' | 'coupling';
+    readonly value: number;
+    readonly reason: string;
+  }[];
+}
+
+/** Plan, blast radius and risk together. */
+export interface Assessment {
+  readonly plan: Plan;
+  readonly planDigest: Digest;
+  readonly blastRadius: BlastRadius;
+  readonly risk: Risk;
+  readonly assessedAt: number;
+}
+
+/** The difference between the plan that was shown and what the target would do now. */
+export interface PlanDifference {
+  readonly counts: readonly {
+    readonly resource: string;
+    readonly attribution: Attribution;
+    readonly shown: {
+      readonly created: number;
+      readonly updated: number;
+      readonly deleted: number;
+    };
+    readonly now: { readonly created: number; readonly updated: number; readonly deleted: number };
+  }[];
+  readonly rowsGone: readonly Effect[];
+  readonly rowsNew: readonly Effect[];
+  /** Rows in both plans whose before or after differs, with only the columns that moved. */
+  readonly rowsMoved: readonly {
+    readonly resource: string;
+    readonly key: readonly (string | null)[];
+    readonly columns: readonly {
+      readonly column: string;
+      readonly image: 'before' | 'after';
+      readonly shown: string | null;
+      readonly now: string | null;
+    }[];
+  }[];
+  /** How many rows the three lists leave out beyond `DIFFERENCE_ROWS_MAX` each. */
+  readonly rowsOmitted: number;
+  readonly sentence: string;
+}
+
+export const DIFFERENCE_ROWS_MAX = 200;

@@ -1,0 +1,279 @@
+/** The six ports through which the gate reaches the world. A stage takes first exactly those it may touch. */
+import type { Digest } from '../lib/canonical.ts';
+import type { JsonObject } from '../lib/json.ts';
+import type { BudgetLine } from './budget.ts';
+import type { Conflict, EntryBody, EntryPosition, SealedEntry, TargetCode } from './entry.ts';
+import type { Freeze, FreezeSubject } from './freeze.ts';
+import type { CredentialId, ProposalId, TenantId } from './ids.ts';
+import type { State } from './lifecycle.ts';
+import type { Effect, Plan } from './plan.ts';
+import type { Credential } from './principal.ts';
+import type { Proposal } from './proposal.ts';
+
+export interface Clock {
+  /** Milliseconds since the epoch; never goes backwards within a process. */
+  now(): number;
+  /** Resolves after `ms`, or as soon as `signal` aborts; never rejects. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export interface Random {
+  bytes(count: number): Uint8Array;
+}
+
+export interface Signer {
+  /** The key's name, which is the log's origin. */
+  readonly name: string;
+  /** The public half in C2SP vkey form. */
+  readonly vkey: string;
+  /** An Ed25519 signature (64 bytes) over the message. */
+  sign(message: Uint8Array): Promise<Uint8Array>;
+}
+
+export interface Notifier {
+  /** Tells people that a proposal waits for them. May lose a message; may not throw. */
+  waiting(proposal: Proposal): Promise<void>;
+}
+
+// ---- targets
+
+/** What a target can promise about a write that is tried more than once. */
+export type Guarantee = 'transactional' | 'idempotent' | 'conditional' | 'probe' | 'at_most_once';
+
+export interface Targets {
+  /** The configured target, or undefined where the configuration names none such. */
+  find(name: string): Target | undefined;
+}
+
+/** One configured system behind its connector. */
+export interface Target {
+  readonly name: string;
+  readonly kind: string;
+  readonly guarantee: Guarantee;
+  /** The operations that agents may name. */
+  readonly operations: readonly string[];
+  /**
+   * Measures what the write would do now and leaves no change.
+   * Never throws for what the target or the arguments did: that is `refused`.
+   */
+  plan(request: PlanRequest, signal: AbortSignal): Promise<PlanAnswer>;
+  /**
+   * Does the write once for `request.key`, only if its measured digest is `request.planDigest`.
+   * The same key again gives the first answer and no second effect. A throw means in doubt.
+   */
+  apply(request: ApplyRequest, signal: AbortSignal): Promise<ApplyAnswer>;
+  /**
+   * Asks whether the key took effect. With `fence`, where the target can, also makes sure that it
+   * never will: then `absent` comes with `fenced: true` and is proof.
+   */
+  probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeAnswer>;
+  /** Frees what it holds; idempotent. */
+  close(): Promise<void>;
+}
+
+export interface PlanRequest {
+  readonly proposalId: ProposalId;
+  readonly operation: string;
+  readonly arguments: JsonObject;
+  /** For a compensation: the applied effects to take back. Comes from the gate, never from an agent. */
+  readonly compensated: Compensated | null;
+}
+
+export interface Compensated {
+  readonly proposalId: ProposalId;
+  readonly plan: Plan;
+  /** As they were applied, masked columns filled in; `plan.effects` where nothing was masked. */
+  readonly effects: readonly Effect[];
+}
+
+export type PlanAnswer = { readonly kind: 'planned'; readonly plan: Plan } | TargetRefusal;
+
+/** Surely no effect. `permanent`: the same arguments will be refused again. */
+export interface TargetRefusal {
+  readonly kind: 'refused';
+  readonly code: TargetCode | 'rollback-conflict' | 'rollback-impossible';
+  readonly reason: string;
+  readonly permanent: boolean;
+  /** The offending part of the statement, where there is one: UTF-16 offsets. */
+  readonly span: { readonly from: number; readonly to: number } | null;
+  readonly conflicts: readonly Conflict[];
+}
+
+export interface ApplyRequest extends PlanRequest {
+  /** What dedups: the proposal's own id, the same for every attempt. */
+  readonly key: ProposalId;
+  readonly planDigest: Digest;
+  /** How the plan's digest is computed is the gate's: it hands the function in. */
+  readonly digest: (plan: Plan) => Digest;
+}
+
+export type ApplyAnswer =
+  | {
+      readonly kind: 'applied';
+      readonly reference: string;
+      /** As applied, where masked columns got values; null where the plan says it all. */
+      readonly effects: readonly Effect[] | null;
+      /** True where an earlier attempt had done it. */
+      readonly earlier: boolean;
+    }
+  /** The world moved: taken back, nothing changed; this is what it would do now. */
+  | { readonly kind: 'drifted'; readonly plan: Plan }
+  | TargetRefusal;
+
+export interface ProbeRequest {
+  readonly key: ProposalId;
+  readonly fence: boolean;
+}
+
+export type ProbeAnswer =
+  | {
+      readonly kind: 'applied';
+      readonly reference: string;
+      readonly effects: readonly Effect[] | null;
+    }
+  | { readonly kind: 'absent'; readonly fenced: boolean }
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+// ---- store
+
+/**
+ * What one commit changes, all or nothing. Entries and rows go in one transaction; the store
+ * computes the rows by folding the entries.
+ */
+export interface Change {
+  readonly tenant: TenantId;
+  readonly at: number;
+  readonly acts: readonly ActChange[];
+  readonly guard?: Guard;
+  /** Conditional: the commit conflicts where a line would pass its max (G7). */
+  readonly reserve?: { readonly proposalId: ProposalId; readonly lines: readonly BudgetLine[] };
+  /** Reservations of this proposal become spent, at `at`. */
+  readonly settle?: ProposalId;
+  /** Reservations of this proposal are given back. */
+  readonly release?: ProposalId;
+}
+
+/** Entries for one act, in order. */
+export interface ActChange {
+  /** A proposal, freeze or credential id, or `log`. */
+  readonly act: string;
+  /** The step that the caller read; 0 begins an act. The commit conflicts where it is another. */
+  readonly expectStep: number;
+  readonly entries: readonly EntryBody[];
+}
+
+export interface Guard {
+  /** The commit conflicts where a freeze that is on covers this. */
+  readonly notFrozen?: FreezeSubject;
+  /** Takes the intent's keys for a proposal begun in this commit. */
+  readonly keys?: KeyClaim;
+}
+
+/**
+ * The keys that make a repeated write a no-op. The derived key belongs to one proposal while that
+ * is live, or applied at or after `appliedSince`; the supplied key for good.
+ */
+export interface KeyClaim {
+  readonly proposalId: ProposalId;
+  /** Null where the operation may lawfully repeat, or this proposal is itself a denied duplicate. */
+  readonly derivedKey: Digest | null;
+  readonly appliedSince: number;
+  readonly supplied: { readonly agent: string; readonly key: string } | null;
+}
+
+export type Commit =
+  | {
+      readonly kind: 'committed';
+      /** In the order of `acts` and their entries. */
+      readonly entries: readonly { readonly index: number; readonly leafHash: string }[];
+      /** The proposals that the commit changed, after it, in the order of `acts`. */
+      readonly proposals: readonly Proposal[];
+    }
+  | { readonly kind: 'conflict'; readonly conflict: CommitConflict };
+
+export type CommitConflict =
+  | { readonly kind: 'step'; readonly act: string; readonly found: number }
+  | { readonly kind: 'frozen'; readonly freeze: Freeze }
+  | { readonly kind: 'budget'; readonly line: BudgetLine; readonly used: number }
+  /** `held` where the derived key is taken, `supplied` where the agent's own key is. */
+  | { readonly kind: 'key'; readonly key: 'derived' | 'supplied'; readonly proposalId: ProposalId };
+
+export interface ProposalFilter {
+  readonly states?: readonly State[];
+  /** Only what this agent proposed. */
+  readonly agent?: string;
+  /** At most `PAGE_MAX`. */
+  readonly limit: number;
+  /** Ids before this one, newest first. */
+  readonly before?: ProposalId;
+}
+
+export const PAGE_MAX = 200;
+
+/** An entry as the store gives it back. */
+export interface StoredEntry extends SealedEntry {
+  readonly act: string;
+  readonly step: number;
+  readonly at: number;
+}
+
+/** The tree's state beside the entries: enough to push leaf hashes and to compute the root. */
+export interface TreeState {
+  readonly size: number;
+  /** Lower-case hex, the compact range's hashes, largest subtree first. */
+  readonly range: readonly string[];
+}
+
+/** How entries become leaves and leaves a tree; `ledger/sequencer.ts` is the production one. */
+export interface Sequencer {
+  seal(body: EntryBody, position: EntryPosition, random: Random): Omit<SealedEntry, 'index'>;
+  push(tree: TreeState, leafHash: string): TreeState;
+}
+
+/**
+ * Durable state. `commit` is the only writer: when it resolves, what it wrote survives a crash;
+ * when it rejects, either all of it was written or none.
+ */
+export interface Store {
+  commit(change: Change): Promise<Commit>;
+  proposal(tenant: TenantId, id: ProposalId): Promise<Proposal | undefined>;
+  /** Newest first. The plan's effects are left out (`effects: []`), its counts are there. */
+  proposals(tenant: TenantId, filter: ProposalFilter): Promise<readonly Proposal[]>;
+  /** Who holds a key now; see `KeyClaim`. */
+  keyHolders(
+    tenant: TenantId,
+    keys: {
+      readonly derivedKey: Digest;
+      readonly supplied: { readonly agent: string; readonly key: string } | null;
+      readonly appliedSince: number;
+    },
+  ): Promise<{
+    readonly derived: ProposalId | undefined;
+    readonly supplied: ProposalId | undefined;
+  }>;
+  /** For each line, what is reserved now or settled after `now - windowMs`. */
+  budgetUsed(
+    tenant: TenantId,
+    lines: readonly BudgetLine[],
+    now: number,
+  ): Promise<readonly number[]>;
+  /** Every freeze that is on, and those released at or after `since`. */
+  freezes(tenant: TenantId, since: number): Promise<readonly Freeze[]>;
+  credential(
+    id: CredentialId,
+  ): Promise<{ readonly tenant: TenantId; readonly credential: Credential } | undefined>;
+  credentials(tenant: TenantId): Promise<readonly Credential[]>;
+  /** Proposals in these states, oldest first, at most `limit`. */
+  inStates(
+    states: readonly State[],
+    limit: number,
+  ): Promise<readonly { readonly tenant: TenantId; readonly id: ProposalId }[]>;
+  /** How many entries an act has; 0 where there is none. */
+  actStep(tenant: TenantId, act: string): Promise<number>;
+  tree(tenant: TenantId): Promise<TreeState>;
+  /** Entries `from` (inclusive) on, in order, at most `limit`. */
+  entries(tenant: TenantId, from: number, limit: number): Promise<readonly StoredEntry[]>;
+  tenants(): Promise<readonly TenantId[]>;
+  /** Finishes what is queued and lets go of the file; idempotent. */
+  close(): Promise<void>;
+}
