@@ -3,14 +3,12 @@
 // Plain JavaScript for Node 20 or newer, and no dependency: it must run on a bare clone.
 // Usage: node scripts/run.mjs FILE [ARG ...]
 import { spawn, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const marker = join(root, 'node_modules', '.writegate-installed');
 const pinnedNode = join(
   root,
   'node_modules',
@@ -18,10 +16,6 @@ const pinnedNode = join(
   'bin',
   process.platform === 'win32' ? 'node.exe' : 'node',
 );
-
-const lockDigest = createHash('sha256')
-  .update(readFileSync(join(root, 'package-lock.json')))
-  .digest('hex');
 
 function npm(args) {
   const outcome = spawnSync('npm', args, {
@@ -37,21 +31,40 @@ function npm(args) {
   }
 }
 
+/** Compares the lock file with the list that npm leaves behind when it has finished. */
 function installed() {
-  if (!existsSync(marker) || !existsSync(pinnedNode)) return false;
-  return readFileSync(marker, 'utf8') === lockDigest;
+  const list = join(root, 'node_modules', '.package-lock.json');
+  if (!existsSync(list) || !existsSync(pinnedNode)) return false;
+  const present = packages(list);
+  return Object.entries(packages(join(root, 'package-lock.json'))).every(
+    ([path, { optional, version }]) =>
+      path === '' || optional || present[path]?.version === version,
+  );
+}
+
+function packages(lockFile) {
+  return JSON.parse(readFileSync(lockFile, 'utf8')).packages;
 }
 
 if (!installed()) {
   process.stderr.write('writegate: installing dependencies (once, under a minute) …\n');
-  npm(['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error']);
+  // Not `npm ci`: it refuses a lock file that leaves out the programs of other platforms, as one
+  // made against a registry without them does. `--no-save` leaves the lock file as it is.
+  npm([
+    'install',
+    '--no-save',
+    '--include=dev',
+    '--include=optional',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+  ]);
   // npm may be configured to hold install scripts back; Node's own binary arrives through one.
   if (!existsSync(pinnedNode)) npm(['rebuild', 'node', '--ignore-scripts=false']);
   if (!existsSync(pinnedNode)) {
     process.stderr.write('writegate: the pinned Node 24 did not install; run `npm rebuild node`\n');
     process.exit(1);
   }
-  writeFileSync(marker, lockDigest);
 }
 
 const [file, ...rest] = process.argv.slice(2);
@@ -63,10 +76,10 @@ const child = spawn(pinnedNode, [join(root, file), ...rest], {
     PATH: `${dirname(pinnedNode)}${process.platform === 'win32' ? ';' : ':'}${process.env.PATH ?? ''}`,
   },
 });
-// The terminal sends Ctrl-C to the whole group; this parent only waits for the child's own clean-up.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  // A terminal sends Ctrl-C to the child as well; twice would cut its clean-up short.
   process.on(signal, () => {
-    if (signal !== 'SIGINT') child.kill(signal);
+    if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
   });
 }
 child.on('exit', (code, signal) => {
