@@ -1,5 +1,8 @@
 import type { Digest } from '../lib/canonical.ts';
 import type { BudgetLine } from './budget.ts';
+import type { DecisionCode, TargetCode } from './codes.ts';
+
+export type { DecisionCode } from './codes.ts';
 
 /** The stages of a decision, in order of precedence; the first that denies settles it. */
 export const DECISION_STAGES = [
@@ -23,40 +26,10 @@ export interface Finding {
   readonly verdict: 'deny' | 'wait' | 'allow';
   readonly rule: string;
   /** Stable kebab-case code; `docs/spec/problems.md` lists them. */
-  readonly code: DecisionCode;
+  readonly code: DecisionCode | TargetCode;
   /** One sentence with the measured figure and the bound. */
   readonly reason: string;
 }
-
-/** Codes of decisions. They are product, not errors: a denied proposal is 201 with state `denied`. */
-export type DecisionCode =
-  | 'allowed'
-  | 'approval-required'
-  | 'approved'
-  | 'denied-by-person'
-  | 'frozen'
-  | 'unknown-target'
-  | 'unknown-operation'
-  | 'unknown-agent'
-  | 'never'
-  | 'not-permitted'
-  | 'read-only'
-  | 'limit-exceeded'
-  | 'value-unmeasured'
-  | 'rule-forbids'
-  | 'rule-requires'
-  | 'rule-permits'
-  | 'rule-errored'
-  | 'nothing-permits'
-  | 'threshold-exceeded'
-  | 'risk-critical'
-  | 'effect-incomplete'
-  | 'budget-exceeded'
-  | 'budget-held'
-  | 'duplicate-write'
-  | 'expired'
-  | 'cancelled'
-  | 'observed';
 
 /** One step of a route: how many distinct people, from which groups (none: any approver). */
 export interface RouteStep {
@@ -66,7 +39,7 @@ export interface RouteStep {
 
 /** Allow, deny or wait; every rule that spoke; the one that settled it. */
 export type Decision = {
-  readonly code: DecisionCode;
+  readonly code: DecisionCode | TargetCode;
   readonly reason: string;
   readonly findings: readonly Finding[];
   /** `rule` of the finding that settled it. */

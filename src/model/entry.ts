@@ -1,10 +1,12 @@
 import type { Digest } from '../lib/canonical.ts';
 import type { Json } from '../lib/json.ts';
-import type { Approval, Decision, DecisionCode } from './decision.ts';
+import type { Approval, Decision } from './decision.ts';
 import type { Draft } from './draft.ts';
 import type { Freeze } from './freeze.ts';
 import type { Assessment, Effect, PlanDifference } from './plan.ts';
 import type { Credential } from './principal.ts';
+
+export type { OutcomeCode, ResultCode, TargetCode } from './codes.ts';
 
 /**
  * One fact of the ledger before it is sealed. State is the fold of entries (G5): `proposal.ts`
@@ -139,33 +141,3 @@ export interface EntryPosition {
   readonly binds: string;
   readonly at: number;
 }
-
-/** A code of a decision, or of an outcome. */
-export type ResultCode = DecisionCode | OutcomeCode;
-
-/** Codes of outcomes. */
-export type OutcomeCode =
-  | 'applied'
-  | 'plan-drifted'
-  | 'in-doubt'
-  | 'interrupted'
-  | 'rollback-conflict'
-  | 'rollback-impossible'
-  | TargetCode;
-
-/** Why a target, or the connector before it, would not do a write; surely nothing happened. */
-export type TargetCode =
-  | 'target-unavailable'
-  | 'target-busy'
-  | 'statement-timeout'
-  | 'target-refused'
-  | 'constraint-violated'
-  | 'effect-unmeasurable'
-  | 'arguments-invalid'
-  | 'statement-invalid'
-  | 'statement-multiple'
-  | 'statement-kind'
-  | 'statement-function'
-  | 'statement-relation'
-  | 'statement-unsupported'
-  | 'statement-too-large';

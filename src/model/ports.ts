@@ -228,6 +228,8 @@ export interface TreeState {
 export interface Sequencer {
   seal(body: EntryBody, position: EntryPosition, random: Random): Omit<SealedEntry, 'index'>;
   push(tree: TreeState, leafHash: string): TreeState;
+  /** The type of the earlier entry of the same act whose leaf hash goes into `position.binds`. */
+  bindsTo(type: EntryBody['type']): EntryBody['type'] | null;
 }
 
 /**

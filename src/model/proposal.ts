@@ -3,6 +3,7 @@ import type { Digest } from '../lib/canonical.ts';
 import type { Approval, Decision } from './decision.ts';
 import type { Draft } from './draft.ts';
 import type { EntryBody, OutcomeEntry, ProposalEntry } from './entry.ts';
+import type { FreezeSubject } from './freeze.ts';
 import type { ProposalId, TenantId } from './ids.ts';
 import { mayMove, type State } from './lifecycle.ts';
 import type { Assessment, PlanDifference } from './plan.ts';
@@ -44,6 +45,12 @@ export interface Proposal {
     readonly at: number;
     readonly index: number;
   }[];
+}
+
+/** What a freeze would have to cover to stop this proposal. */
+export function subjectOf(proposal: Proposal): FreezeSubject {
+  const { proposer, draft } = proposal;
+  return { agent: proposer.name, target: draft.target, run: draft.run ?? null };
 }
 
 /** Where an entry stands, as far as the fold needs it. */
@@ -94,7 +101,14 @@ export function fold(proposal: Proposal, entry: EntryBody, place: EntryPlace): P
   };
   switch (entry.type) {
     case 'preview':
-      return { ...next, ...move(proposal, 'assessed'), assessment: entry.assessment };
+      // A new plan waits anew: its people get the whole time to look at it.
+      return {
+        ...next,
+        ...move(proposal, 'assessed'),
+        assessment: entry.assessment,
+        waitingSince: null,
+        expiresAt: null,
+      };
     case 'decision':
       return { ...next, ...decided(proposal, entry, place.at) };
     case 'approval':
