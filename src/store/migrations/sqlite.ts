@@ -1,0 +1,127 @@
+/**
+ * The schema of the SQLite store, one text per version: the n-th takes version n - 1 to n. A text
+ * that was released never changes; a new one is added at the end.
+ */
+export const SQLITE_MIGRATIONS: readonly string[] = [
+  `
+  -- One row per tenant: the tree's state, and the latest time that a commit carried.
+  CREATE TABLE logs (
+    tenant TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    range TEXT NOT NULL,
+    latest_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE entries (
+    tenant TEXT NOT NULL,
+    entry_index INTEGER NOT NULL,
+    act TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    leaf BLOB NOT NULL,
+    leaf_hash TEXT NOT NULL,
+    PRIMARY KEY (tenant, entry_index)
+  ) STRICT;
+  CREATE UNIQUE INDEX entries_by_act ON entries (tenant, act, step, type, leaf_hash);
+
+  -- What lies beside a leaf; a row may be erased without moving the tree.
+  CREATE TABLE payloads (
+    tenant TEXT NOT NULL,
+    entry_index INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    label TEXT NOT NULL,
+    nonce BLOB NOT NULL,
+    commitment TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (tenant, entry_index, position),
+    FOREIGN KEY (tenant, entry_index) REFERENCES entries (tenant, entry_index)
+  ) STRICT;
+
+  -- Below: what the entries fold to. Every column follows from the record.
+  CREATE TABLE proposals (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    agent TEXT,
+    record TEXT NOT NULL,
+    PRIMARY KEY (tenant, id)
+  ) STRICT;
+  CREATE INDEX proposals_by_state ON proposals (tenant, state, id);
+  CREATE INDEX proposals_by_agent ON proposals (tenant, agent, state, id);
+
+  -- Apart from the record, because SQLite writes a row whole: a step must not rewrite megabytes.
+  CREATE TABLE effects (
+    tenant TEXT NOT NULL,
+    proposal TEXT NOT NULL,
+    part TEXT NOT NULL CHECK (part IN ('plan', 'outcome')),
+    effects TEXT NOT NULL,
+    PRIMARY KEY (tenant, proposal, part),
+    FOREIGN KEY (tenant, proposal) REFERENCES proposals (tenant, id)
+  ) STRICT;
+
+  CREATE TABLE derived_keys (
+    tenant TEXT NOT NULL,
+    key TEXT NOT NULL,
+    proposal TEXT NOT NULL,
+    PRIMARY KEY (tenant, key),
+    FOREIGN KEY (tenant, proposal) REFERENCES proposals (tenant, id)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE supplied_keys (
+    tenant TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    key TEXT NOT NULL,
+    proposal TEXT NOT NULL,
+    PRIMARY KEY (tenant, agent, key),
+    FOREIGN KEY (tenant, proposal) REFERENCES proposals (tenant, id)
+  ) STRICT, WITHOUT ROWID;
+
+  -- What is in flight.
+  CREATE TABLE reservations (
+    tenant TEXT NOT NULL,
+    proposal TEXT NOT NULL,
+    budget TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    measure TEXT NOT NULL,
+    "window" TEXT NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount >= 0),
+    PRIMARY KEY (tenant, proposal, budget, scope, measure, "window"),
+    FOREIGN KEY (tenant, proposal) REFERENCES proposals (tenant, id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX reservations_by_line
+    ON reservations (tenant, budget, scope, measure, "window", amount);
+
+  -- What was spent, in the order of settling; sum adds up the line from its first row on, so that
+  -- a window costs two look-ups however much is in it.
+  CREATE TABLE spendings (
+    tenant TEXT NOT NULL,
+    budget TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    measure TEXT NOT NULL,
+    "window" TEXT NOT NULL,
+    settled_at INTEGER NOT NULL,
+    amount INTEGER NOT NULL,
+    sum INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX spendings_by_line
+    ON spendings (tenant, budget, scope, measure, "window", settled_at);
+  CREATE INDEX spendings_by_time ON spendings (tenant, settled_at);
+
+  CREATE TABLE freezes (
+    tenant TEXT NOT NULL,
+    id TEXT NOT NULL,
+    released_at INTEGER,
+    record TEXT NOT NULL,
+    PRIMARY KEY (tenant, id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX freezes_by_release ON freezes (tenant, released_at);
+
+  CREATE TABLE credentials (
+    id TEXT PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    record TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX credentials_by_tenant ON credentials (tenant, id);
+  `,
+];

@@ -1,0 +1,141 @@
+import { strict as assert } from 'node:assert';
+import { proposalId, type TenantId } from '../../model/ids.ts';
+import type { EntryBody } from '../../model/entry.ts';
+import type { ActChange, Change, Commit, Random, Sequencer, TreeState } from '../../model/ports.ts';
+import { begin, fold, type EntryPlace, type Proposal } from '../../model/proposal.ts';
+import { findConflict } from './guards.ts';
+import type { Tables } from './tables.ts';
+
+/** What turns bodies into leaves, and the randomness that it needs. */
+export interface Sealing {
+  readonly sequencer: Sequencer;
+  readonly random: Random;
+}
+
+interface Written {
+  readonly tree: TreeState;
+  readonly entries: readonly { readonly index: number; readonly leafHash: string }[];
+  readonly proposal: Proposal | undefined;
+}
+
+/**
+ * Carries out one change inside the transaction that is open: entries, and the rows that they fold
+ * to. A conflict has written nothing; after a throw the caller must roll back.
+ */
+export function applyChange(tables: Tables, sealing: Sealing, change: Change): Commit {
+  const { tenant, acts, guard, reserve, settle, release } = change;
+  assert(Number.isSafeInteger(change.at) && change.at >= 0, 'a change has its time in whole ms');
+  assert(new Set(acts.map((each) => each.act)).size === acts.length, 'no act comes twice');
+  const head = tables.log.head(tenant);
+  // A clock that was set back must not give budgets their past again (G7).
+  const now = Math.max(change.at, head.latestAt);
+  const conflict = findConflict(tables, change, now);
+  if (conflict !== undefined) return { kind: 'conflict', conflict };
+
+  let tree = head.tree;
+  const entries = [];
+  const proposals: Proposal[] = [];
+  for (const act of acts) {
+    const written = writeAct(tables, sealing, { tenant, at: change.at, act, tree });
+    tree = written.tree;
+    entries.push(...written.entries);
+    if (written.proposal !== undefined) proposals.push(written.proposal);
+  }
+  tables.log.setHead(tenant, { tree, latestAt: now });
+  if (guard?.keys !== undefined) tables.keys.take(tenant, guard.keys);
+  if (reserve !== undefined) tables.budgets.reserve(tenant, reserve.proposalId, reserve.lines);
+  if (settle !== undefined) tables.budgets.settle(tenant, settle, now);
+  if (release !== undefined) tables.budgets.release(tenant, release);
+  return { kind: 'committed', entries, proposals };
+}
+
+function writeAct(
+  tables: Tables,
+  sealing: Sealing,
+  place: {
+    readonly tenant: TenantId;
+    readonly at: number;
+    readonly act: ActChange;
+    tree: TreeState;
+  },
+): Written {
+  const { tenant, at, act } = place;
+  const id = proposalId(act.act);
+  const before = id && tables.proposals.find(tenant, id);
+  let { tree } = place;
+  let proposal = before;
+  const entries = [];
+  for (const [offset, body] of act.entries.entries()) {
+    const position = { act: act.act, step: act.expectStep + offset + 1, at };
+    const index = tree.size;
+    const sealed = { ...seal(tables, sealing, tenant, body, position), index };
+    tables.log.add(tenant, body.type, position, sealed);
+    tree = sealing.sequencer.push(tree, sealed.leafHash);
+    assert(tree.size === index + 1, 'a push grows the tree by one');
+    entries.push({ index, leafHash: sealed.leafHash });
+    if (id === undefined) foldOther(tables, tenant, body, at);
+    else proposal = foldProposal(proposal, body, { act: id, tenant, at, index });
+  }
+  if (proposal === before) return { tree, entries, proposal: undefined };
+  assert(proposal?.step === act.expectStep + act.entries.length, 'record and log agree (G5)');
+  tables.proposals.save(proposal, before);
+  return { tree, entries, proposal };
+}
+
+function seal(
+  tables: Tables,
+  { sequencer, random }: Sealing,
+  tenant: TenantId,
+  body: EntryBody,
+  position: { readonly act: string; readonly step: number; readonly at: number },
+): ReturnType<Sequencer['seal']> {
+  const { act } = position;
+  const boundType = sequencer.bindsTo(body.type);
+  return sequencer.seal(
+    body,
+    {
+      ...position,
+      id: Buffer.from(random.bytes(16)).toString('hex'),
+      previous: tables.log.latestLeafHash(tenant, act),
+      binds: boundType === null ? '' : tables.log.latestLeafHash(tenant, act, boundType),
+    },
+    random,
+  );
+}
+
+function foldProposal(
+  proposal: Proposal | undefined,
+  body: EntryBody,
+  place: EntryPlace,
+): Proposal {
+  if (body.type === 'proposal') {
+    assert(proposal === undefined, 'a proposal begins once');
+    return begin(body, place);
+  }
+  assert(proposal !== undefined, `a ${body.type} entry of a proposal that was never begun`);
+  return fold(proposal, body, place);
+}
+
+/** Folds an entry of the log itself, a freeze or a credential. */
+function foldOther(tables: Tables, tenant: TenantId, body: EntryBody, at: number): void {
+  switch (body.type) {
+    case 'genesis':
+    case 'policy':
+      return;
+    case 'freeze':
+      return tables.freezes.add(tenant, body.freeze);
+    case 'release':
+      return tables.freezes.release(tenant, body.freezeId, at);
+    case 'credential':
+      if (body.change === 'added') return tables.credentials.add(tenant, body.credential);
+      return tables.credentials.revoke(tenant, body.credential.id, at);
+    case 'proposal':
+    case 'preview':
+    case 'decision':
+    case 'approval':
+    case 'intent':
+    case 'outcome':
+    case 'rollback':
+      throw new assert.AssertionError({ message: `a ${body.type} entry outside a proposal` });
+  }
+}

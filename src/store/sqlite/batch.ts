@@ -1,0 +1,70 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { Change, Commit } from '../../model/ports.ts';
+import { isAboutStorage } from './problem.ts';
+import type { Settled } from './queue.ts';
+
+/** What a batch needs to know about its changes. */
+export interface BatchSteps {
+  /** Carries out one change; throws where it cannot. */
+  apply(change: Change): Commit;
+  /** Called whenever something that `apply` did was taken back. */
+  rolledBack(): void;
+}
+
+/** Many changes in one transaction, each of which can be taken back alone. */
+export class Batch {
+  readonly #database: DatabaseSync;
+  readonly #steps: BatchSteps;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
+  readonly #rollback: StatementSync;
+  readonly #beginChange: StatementSync;
+  readonly #endChange: StatementSync;
+  readonly #rollbackChange: StatementSync;
+
+  constructor(database: DatabaseSync, steps: BatchSteps) {
+    this.#database = database;
+    this.#steps = steps;
+    this.#begin = database.prepare('BEGIN IMMEDIATE');
+    this.#commit = database.prepare('COMMIT');
+    this.#rollback = database.prepare('ROLLBACK');
+    this.#beginChange = database.prepare('SAVEPOINT change');
+    this.#endChange = database.prepare('RELEASE change');
+    this.#rollbackChange = database.prepare('ROLLBACK TO change');
+  }
+
+  /**
+   * Carries out the changes in order and makes them durable with one sync. A change that throws is
+   * taken back alone and reported in its place. Throws where the storage gave up: then none counts.
+   *
+   * A crash before the sync leaves none of the changes, one after it leaves all that succeeded.
+   */
+  run(changes: readonly Change[]): readonly Settled[] {
+    try {
+      this.#begin.run();
+      const settled = changes.map((change) => this.#settle(change));
+      this.#commit.run();
+      return settled;
+    } catch (error) {
+      // On a full disk SQLite may have rolled back by itself.
+      if (this.#database.isTransaction) this.#rollback.run();
+      this.#steps.rolledBack();
+      throw error;
+    }
+  }
+
+  #settle(change: Change): Settled {
+    this.#beginChange.run();
+    try {
+      const commit = this.#steps.apply(change);
+      this.#endChange.run();
+      return { kind: 'done', commit };
+    } catch (error) {
+      if (isAboutStorage(error)) throw error;
+      this.#rollbackChange.run();
+      this.#endChange.run();
+      this.#steps.rolledBack();
+      return { kind: 'thrown', error };
+    }
+  }
+}

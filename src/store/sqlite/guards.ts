@@ -1,0 +1,78 @@
+/** What stands in the way of a change. All is asked before anything is written. */
+import { activeFreeze, type FreezeSubject } from '../../model/freeze.ts';
+import type { ProposalId, TenantId } from '../../model/ids.ts';
+import { isWithoutEffect } from '../../model/lifecycle.ts';
+import type { Change, CommitConflict, KeyClaim } from '../../model/ports.ts';
+import type { Tables } from './tables.ts';
+
+/** Returns the first conflict of a change: steps, then freezes, then keys, then budgets. */
+export function findConflict(
+  tables: Tables,
+  change: Change,
+  now: number,
+): CommitConflict | undefined {
+  const { tenant, guard } = change;
+  return (
+    findMovedStep(tables, change) ??
+    (guard?.notFrozen && findFrozen(tables, tenant, guard.notFrozen)) ??
+    (guard?.keys && findTakenKey(tables, tenant, guard.keys)) ??
+    findExceededBudget(tables, change, now)
+  );
+}
+
+/**
+ * Returns the proposal whose hold on the derived key counts: it may still take effect, or did at
+ * or after `appliedSince`. One that ended without effect holds nothing.
+ */
+export function derivedKeyHolder(
+  tables: Tables,
+  tenant: TenantId,
+  claim: { readonly derivedKey: KeyClaim['derivedKey']; readonly appliedSince: number },
+): ProposalId | undefined {
+  if (claim.derivedKey === null) return undefined;
+  const id = tables.keys.derived(tenant, claim.derivedKey);
+  const holder = id && tables.proposals.findWithoutEffects(tenant, id);
+  if (holder === undefined || isWithoutEffect(holder.state)) return undefined;
+  const isPast = holder.settledAt !== null && holder.settledAt < claim.appliedSince;
+  return holder.state === 'applied' && isPast ? undefined : holder.id;
+}
+
+function findMovedStep(tables: Tables, change: Change): CommitConflict | undefined {
+  for (const { act, expectStep } of change.acts) {
+    const found = tables.log.step(change.tenant, act);
+    if (found !== expectStep) return { kind: 'step', act, found };
+  }
+  return undefined;
+}
+
+function findFrozen(
+  tables: Tables,
+  tenant: TenantId,
+  subject: FreezeSubject,
+): CommitConflict | undefined {
+  const freeze = activeFreeze(tables.freezes.since(tenant, Infinity), subject);
+  return freeze && { kind: 'frozen', freeze };
+}
+
+function findTakenKey(
+  tables: Tables,
+  tenant: TenantId,
+  claim: KeyClaim,
+): CommitConflict | undefined {
+  // The supplied key first: who sends it again wants its first result, not to hear of a duplicate.
+  const supplied = claim.supplied && tables.keys.supplied(tenant, claim.supplied);
+  if (supplied) return { kind: 'key', key: 'supplied', proposalId: supplied };
+  const derived = derivedKeyHolder(tables, tenant, claim);
+  return derived && { kind: 'key', key: 'derived', proposalId: derived };
+}
+
+function findExceededBudget(
+  tables: Tables,
+  change: Change,
+  now: number,
+): CommitConflict | undefined {
+  const { tenant, reserve } = change;
+  if (reserve === undefined) return undefined;
+  const exceeded = tables.budgets.findExceeded(tenant, reserve.lines, now, reserve.proposalId);
+  return exceeded && { kind: 'budget', ...exceeded };
+}

@@ -1,0 +1,48 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { Digest } from '../../lib/canonical.ts';
+import { proposalId, type ProposalId, type TenantId } from '../../model/ids.ts';
+import type { KeyClaim } from '../../model/ports.ts';
+import { textOf, type Row } from './rows.ts';
+
+/** Who holds the keys that make a repeated write a no-op. Which holder counts is not decided here. */
+export class KeyTable {
+  readonly #derived: StatementSync;
+  readonly #supplied: StatementSync;
+  readonly #takeDerived: StatementSync;
+  readonly #takeSupplied: StatementSync;
+
+  constructor(database: DatabaseSync) {
+    this.#derived = database.prepare(
+      'SELECT proposal FROM derived_keys WHERE tenant = ? AND key = ?',
+    );
+    this.#supplied = database.prepare(
+      'SELECT proposal FROM supplied_keys WHERE tenant = ? AND agent = ? AND key = ?',
+    );
+    this.#takeDerived = database.prepare(`
+      INSERT INTO derived_keys (tenant, key, proposal) VALUES (?, ?, ?)
+      ON CONFLICT (tenant, key) DO UPDATE SET proposal = excluded.proposal`);
+    // Without a conflict clause: a supplied key is taken once, for good.
+    this.#takeSupplied = database.prepare(
+      'INSERT INTO supplied_keys (tenant, agent, key, proposal) VALUES (?, ?, ?, ?)',
+    );
+  }
+
+  /** The proposal that took the derived key last, whatever became of it. */
+  derived(tenant: TenantId, key: Digest): ProposalId | undefined {
+    return holderOf(this.#derived.get(tenant, key));
+  }
+
+  supplied(tenant: TenantId, supplied: NonNullable<KeyClaim['supplied']>): ProposalId | undefined {
+    return holderOf(this.#supplied.get(tenant, supplied.agent, supplied.key));
+  }
+
+  take(tenant: TenantId, claim: KeyClaim): void {
+    const { proposalId: proposal, derivedKey, supplied } = claim;
+    if (derivedKey !== null) this.#takeDerived.run(tenant, derivedKey, proposal);
+    if (supplied !== null) this.#takeSupplied.run(tenant, supplied.agent, supplied.key, proposal);
+  }
+}
+
+function holderOf(row: Row | undefined): ProposalId | undefined {
+  return row === undefined ? undefined : proposalId(textOf(row, 'proposal'));
+}

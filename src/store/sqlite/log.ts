@@ -1,0 +1,136 @@
+import { strict as assert } from 'node:assert';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { Json } from '../../lib/json.ts';
+import type { EntryBody, EntryPosition, Payload, SealedEntry } from '../../model/entry.ts';
+import { tenantId, type TenantId } from '../../model/ids.ts';
+import type { StoredEntry, TreeState } from '../../model/ports.ts';
+import { bytesOf, integerOf, textOf, type Row } from './rows.ts';
+
+/** A tenant's log before a commit: its tree, and the latest time that a commit carried. */
+export interface LogHead {
+  readonly tree: TreeState;
+  readonly latestAt: number;
+}
+
+const EMPTY: LogHead = { tree: { size: 0, range: [] }, latestAt: 0 };
+
+/** Entries, what lies beside them, and the state of each tenant's tree. */
+export class LogTable {
+  readonly #head: StatementSync;
+  readonly #setHead: StatementSync;
+  readonly #tenants: StatementSync;
+  readonly #step: StatementSync;
+  readonly #latest: StatementSync;
+  readonly #latestOfType: StatementSync;
+  readonly #addEntry: StatementSync;
+  readonly #addPayload: StatementSync;
+  readonly #entries: StatementSync;
+  readonly #payloads: StatementSync;
+
+  constructor(database: DatabaseSync) {
+    this.#head = database.prepare('SELECT size, range, latest_at FROM logs WHERE tenant = ?');
+    this.#setHead = database.prepare(`
+      INSERT INTO logs (tenant, size, range, latest_at) VALUES (?, ?, ?, ?)
+      ON CONFLICT (tenant) DO UPDATE
+      SET size = excluded.size, range = excluded.range, latest_at = excluded.latest_at`);
+    this.#tenants = database.prepare('SELECT tenant FROM logs ORDER BY tenant');
+    this.#step = database.prepare(
+      'SELECT coalesce(max(step), 0) AS step FROM entries WHERE tenant = ? AND act = ?',
+    );
+    this.#latest = database.prepare(
+      'SELECT leaf_hash FROM entries WHERE tenant = ? AND act = ? ORDER BY step DESC LIMIT 1',
+    );
+    this.#latestOfType = database.prepare(`
+      SELECT leaf_hash FROM entries WHERE tenant = ? AND act = ? AND type = ?
+      ORDER BY step DESC LIMIT 1`);
+    this.#addEntry = database.prepare(`
+      INSERT INTO entries (tenant, entry_index, act, step, type, at, leaf, leaf_hash)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
+    this.#addPayload = database.prepare(`
+      INSERT INTO payloads (tenant, entry_index, position, label, nonce, commitment, value)
+      VALUES (?, ?, ?, ?, ?, ?, ?)`);
+    this.#entries = database.prepare(`
+      SELECT entry_index, act, step, at, leaf, leaf_hash FROM entries
+      WHERE tenant = ? AND entry_index >= ? ORDER BY entry_index LIMIT ?`);
+    this.#payloads = database.prepare(`
+      SELECT label, nonce, commitment, value FROM payloads
+      WHERE tenant = ? AND entry_index = ? ORDER BY position`);
+  }
+
+  head(tenant: TenantId): LogHead {
+    const row = this.#head.get(tenant);
+    if (row === undefined) return EMPTY;
+    const range = textOf(row, 'range');
+    return {
+      tree: { size: integerOf(row, 'size'), range: range === '' ? [] : range.split(' ') },
+      latestAt: integerOf(row, 'latest_at'),
+    };
+  }
+
+  setHead(tenant: TenantId, head: LogHead): void {
+    this.#setHead.run(tenant, head.tree.size, head.tree.range.join(' '), head.latestAt);
+  }
+
+  tenants(): readonly TenantId[] {
+    return this.#tenants.all().map((row) => {
+      const tenant = tenantId(textOf(row, 'tenant'));
+      assert(tenant !== undefined, 'a stored tenant is a tenant');
+      return tenant;
+    });
+  }
+
+  /** How many entries the act has. */
+  step(tenant: TenantId, act: string): number {
+    return integerOf(this.#step.get(tenant, act) ?? {}, 'step');
+  }
+
+  /** Leaf hash of the act's latest entry, of one type where `type` is given; empty without one. */
+  latestLeafHash(tenant: TenantId, act: string, type?: EntryBody['type']): string {
+    const row =
+      type === undefined
+        ? this.#latest.get(tenant, act)
+        : this.#latestOfType.get(tenant, act, type);
+    return row === undefined ? '' : textOf(row, 'leaf_hash');
+  }
+
+  add(
+    tenant: TenantId,
+    type: EntryBody['type'],
+    position: Pick<EntryPosition, 'act' | 'step' | 'at'>,
+    entry: SealedEntry,
+  ): void {
+    const { act, step, at } = position;
+    this.#addEntry.run(tenant, entry.index, act, step, type, at, entry.leaf, entry.leafHash);
+    for (const [place, payload] of entry.payloads.entries()) {
+      const { label, nonce, commitment, value } = payload;
+      const text = JSON.stringify(value);
+      this.#addPayload.run(tenant, entry.index, place, label, nonce, commitment, text);
+    }
+  }
+
+  entries(tenant: TenantId, from: number, limit: number): readonly StoredEntry[] {
+    return this.#entries.all(tenant, from, limit).map((row) => {
+      const index = integerOf(row, 'entry_index');
+      return {
+        index,
+        act: textOf(row, 'act'),
+        step: integerOf(row, 'step'),
+        at: integerOf(row, 'at'),
+        leaf: bytesOf(row, 'leaf'),
+        leafHash: textOf(row, 'leaf_hash'),
+        payloads: this.#payloads.all(tenant, index).map(payloadOf),
+      };
+    });
+  }
+}
+
+function payloadOf(row: Row): Payload {
+  // What `JSON.parse` returns is `Json` by its definition.
+  const value = JSON.parse(textOf(row, 'value')) as Json;
+  return {
+    label: textOf(row, 'label'),
+    nonce: bytesOf(row, 'nonce'),
+    value,
+    commitment: textOf(row, 'commitment'),
+  };
+}

@@ -1,0 +1,125 @@
+import { strict as assert } from 'node:assert';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { proposalId, type ProposalId, type TenantId } from '../../model/ids.ts';
+import { STATES, type State } from '../../model/lifecycle.ts';
+import type { Effect } from '../../model/plan.ts';
+import { PAGE_MAX, type ProposalFilter } from '../../model/ports.ts';
+import type { Proposal } from '../../model/proposal.ts';
+import { EffectTable } from './effects.ts';
+import { textOf, type Row } from './rows.ts';
+
+/** After every id: ids are ASCII. */
+const AFTER_ALL = '\u{10ffff}';
+
+/** Proposals as their entries fold to (G5); columns beside the record follow from it. */
+export class ProposalTable {
+  readonly effects: EffectTable;
+  readonly #record: StatementSync;
+  readonly #save: StatementSync;
+  readonly #newest: StatementSync;
+  readonly #newestOfAgent: StatementSync;
+  readonly #oldest: StatementSync;
+
+  constructor(database: DatabaseSync) {
+    this.effects = new EffectTable(database);
+    this.#record = database.prepare('SELECT record FROM proposals WHERE tenant = ? AND id = ?');
+    this.#save = database.prepare(`
+      INSERT INTO proposals (tenant, id, state, agent, record) VALUES (?, ?, ?, ?, ?)
+      ON CONFLICT (tenant, id) DO UPDATE SET state = excluded.state, record = excluded.record`);
+    // One state at a time, so that each answer comes off an index in order, however many rows.
+    this.#newest = database.prepare(`
+      SELECT id FROM proposals WHERE tenant = ? AND state = ? AND id < ?
+      ORDER BY id DESC LIMIT ?`);
+    this.#newestOfAgent = database.prepare(`
+      SELECT id FROM proposals WHERE tenant = ? AND agent = ? AND state = ? AND id < ?
+      ORDER BY id DESC LIMIT ?`);
+    this.#oldest = database.prepare(
+      'SELECT id FROM proposals WHERE tenant = ? AND state = ? ORDER BY id LIMIT ?',
+    );
+  }
+
+  find(tenant: TenantId, id: ProposalId): Proposal | undefined {
+    const found = this.findWithoutEffects(tenant, id);
+    if (found === undefined) return undefined;
+    return withEffects(
+      found,
+      () => this.effects.read(tenant, id, 'plan'),
+      () => this.effects.read(tenant, id, 'outcome'),
+    );
+  }
+
+  /** The record with `[]` in place of the effects. */
+  findWithoutEffects(tenant: TenantId, id: ProposalId): Proposal | undefined {
+    const row = this.#record.get(tenant, id);
+    return row === undefined ? undefined : parseRecord(textOf(row, 'record'));
+  }
+
+  /** Newest first, without effects. */
+  list(tenant: TenantId, filter: ProposalFilter): readonly Proposal[] {
+    const limit = Math.min(filter.limit, PAGE_MAX);
+    const { agent, before = AFTER_ALL } = filter;
+    const ids = [...new Set(filter.states ?? STATES)].flatMap((state) =>
+      agent === undefined
+        ? this.#newest.all(tenant, state, before, limit).map(idOf)
+        : this.#newestOfAgent.all(tenant, agent, state, before, limit).map(idOf),
+    );
+    const page = ids.toSorted().toReversed().slice(0, limit);
+    return page.map((id) => {
+      const proposal = this.findWithoutEffects(tenant, id);
+      assert(proposal !== undefined, 'an id off the index has its row');
+      return proposal;
+    });
+  }
+
+  /** Oldest first. */
+  inState(tenant: TenantId, state: State, limit: number): readonly ProposalId[] {
+    return this.#oldest.all(tenant, state, limit).map(idOf);
+  }
+
+  /** Writes the fold of a proposal's entries; `before` is what was stored, `undefined` for none. */
+  save(proposal: Proposal, before: Proposal | undefined): void {
+    const { tenant, id, state, proposer, assessment, outcome } = proposal;
+    const agent = proposer.kind === 'agent' ? proposer.name : null;
+    const none = (): readonly Effect[] => [];
+    const record = JSON.stringify(withEffects(proposal, none, none));
+    this.#save.run(tenant, id, state, agent, record);
+    if (assessment !== null && assessment !== before?.assessment) {
+      this.effects.write(tenant, id, 'plan', assessment.plan.effects);
+    }
+    if (outcome !== null && outcome.effects !== null && outcome !== before?.outcome) {
+      this.effects.write(tenant, id, 'outcome', outcome.effects);
+    }
+  }
+}
+
+function withEffects(
+  proposal: Proposal,
+  ofPlan: () => readonly Effect[],
+  ofOutcome: () => readonly Effect[],
+): Proposal {
+  const { assessment, outcome } = proposal;
+  return {
+    ...proposal,
+    assessment: assessment && {
+      ...assessment,
+      plan: { ...assessment.plan, effects: ofPlan() },
+    },
+    // Null says that the plan's effects are the outcome's too, and stays.
+    outcome: outcome && { ...outcome, effects: outcome.effects && ofOutcome() },
+  };
+}
+
+function parseRecord(text: string): Proposal {
+  // Written by `save` above and by nothing else.
+  const stored = JSON.parse(text) as Proposal;
+  const { draft } = stored;
+  // JSON leaves out members that are undefined; the type has them.
+  const { reason, idempotencyKey, run, compensates } = draft;
+  return { ...stored, draft: { ...draft, reason, idempotencyKey, run, compensates } };
+}
+
+function idOf(row: Row): ProposalId {
+  const id = proposalId(textOf(row, 'id'));
+  assert(id !== undefined, 'a stored proposal id is one');
+  return id;
+}
