@@ -1,0 +1,287 @@
+/** The stages of a decision that the policy settles; `gate/decide.ts` puts them in order. Pure. */
+import { moneyText } from '../lib/money.ts';
+import { quote } from '../lib/quote.ts';
+import { BUDGET_WINDOWS_MS, type BudgetLine } from '../model/budget.ts';
+import type { Finding } from '../model/decision.ts';
+import type { BudgetRule, Limit, Policy, Rule, Threshold } from '../model/policy.ts';
+import { candidatesOf } from './candidates.ts';
+import { whyErrored } from './conditions.ts';
+import { matches, matchesResource, type MatchSubject } from './match.ts';
+import { count, list } from './sentences.ts';
+import { valueByCurrency } from './views.ts';
+import { concerns, recordsByResource, writeOf, type PolicyFacts, type Write } from './write.ts';
+
+export { matches, type MatchSubject } from './match.ts';
+export { neverFindings, permissionFindings } from './permissions.ts';
+export { routeOf } from './routing.ts';
+export type { PolicyFacts } from './write.ts';
+
+/** Judges by the limits: every bound that the measured effect passes denies, and nothing lifts it. */
+export function limitFindings(policy: Policy, facts: PolicyFacts): Finding[] {
+  const limits = limitsOf(policy, facts);
+  return [
+    ...limits.flatMap((limit) =>
+      limitReasons(limit, facts).map((reason): Finding => {
+        const rule = `limits.${limit.name}`;
+        return { stage: 'limit', verdict: 'deny', rule, code: 'limit-exceeded', reason };
+      }),
+    ),
+    ...valueFindings(policy, facts).filter((finding) => finding.stage === 'limit'),
+  ];
+}
+
+function limitReasons(limit: Limit, facts: PolicyFacts): string[] {
+  const { blastRadius } = facts;
+  const reasons: string[] = [];
+  const bound = (found: number, max: number | null, noun: string, where = '') => {
+    if (max === null || found <= max) return;
+    reasons.push(`${count(found, noun)}${where}, at most ${count(max)}`);
+  };
+  bound(blastRadius.records, limit.recordsMax, 'record');
+  for (const [resource, records] of recordsByResource(facts)) {
+    bound(records, limit.recordsPerResourceMax, 'record', ` in ${quote(resource)}`);
+  }
+  reasons.push(...moneyReasons(limit.valueMinorMax, facts, 'at most'));
+  bound(blastRadius.recipients, limit.recipientsMax, 'recipient');
+  bound(blastRadius.bytes, limit.bytesMax, 'byte');
+  bound(
+    blastRadius.amplification,
+    limit.amplificationMax,
+    'indirect record',
+    ' for each direct one',
+  );
+  return reasons;
+}
+
+function moneyReasons(
+  bounds: Readonly<Record<string, number>>,
+  facts: PolicyFacts,
+  relation: string,
+): string[] {
+  const value = valueByCurrency(facts.plan);
+  return Object.entries(bounds).flatMap(([currency, bound]) => {
+    const amount = value.get(currency) ?? 0n;
+    if (amount <= BigInt(bound)) return [];
+    return [`${moneyText(amount, currency)}, ${relation} ${moneyText(BigInt(bound), currency)}`];
+  });
+}
+
+/**
+ * Judges by the rules: forbid denies, require waits, permit allows, a condition that cannot be
+ * evaluated denies. Everything that an agent writes to itself must be permitted by some rule.
+ */
+export function ruleFindings(policy: Policy, facts: PolicyFacts): Finding[] {
+  const write = writeOf(facts);
+  // A condition sees the class that lines are matched with.
+  const seen = facts.class === write.class ? facts : { ...facts, class: write.class };
+  const unpermitted = new Set(facts.principal.kind === 'agent' ? write.direct : []);
+  const findings: Finding[] = [];
+  for (const rule of candidatesOf(policy, write.subject).rules) {
+    if (!isAbout(rule, write)) continue;
+    const finding = ruleFinding(rule, seen);
+    if (finding === undefined) continue;
+    findings.push(finding);
+    if (finding.code !== 'rule-permits') continue;
+    for (const resource of unpermitted) {
+      if (matchesResource(rule.match, resource)) unpermitted.delete(resource);
+    }
+  }
+  if (unpermitted.size === 0) return findings;
+  const what = list([...unpermitted].map(quote));
+  const reason = `no rule permits this ${write.class} of ${what} on ${quote(facts.target)}`;
+  return [
+    ...findings,
+    { stage: 'rule', verdict: 'deny', rule: 'rules', code: 'nothing-permits', reason },
+  ];
+}
+
+/** A permit speaks of what the agent writes to itself, the others of all that changes. */
+function isAbout(rule: Rule, write: Write): boolean {
+  const resources = rule.effect === 'permit' ? write.direct : write.affected;
+  return resources.some((resource) => matchesResource(rule.match, resource));
+}
+
+const SPEECH = {
+  forbid: { verdict: 'deny', code: 'rule-forbids' },
+  require: { verdict: 'wait', code: 'rule-requires' },
+  permit: { verdict: 'allow', code: 'rule-permits' },
+} as const;
+
+function ruleFinding(rule: Rule, facts: PolicyFacts): Finding | undefined {
+  const common = { stage: 'rule', rule: `rules.${rule.id}` } as const;
+  try {
+    if (rule.when !== null && !rule.when(facts)) return undefined;
+  } catch (thrown) {
+    const reason = `rule \`${rule.id}\` could not be evaluated, so it denies: ${whyErrored(thrown)}`;
+    return { ...common, verdict: 'deny', code: 'rule-errored', reason };
+  }
+  return { ...common, ...SPEECH[rule.effect], reason: rule.reason };
+}
+
+/** Judges what only people may let through: thresholds, critical risk, and effects not known in full or for good. */
+export function thresholdFindings(policy: Policy, facts: PolicyFacts): Finding[] {
+  const { plan, risk } = facts;
+  const findings = thresholdsOf(policy, facts).flatMap((threshold) =>
+    thresholdReasons(threshold, facts).map((reason) =>
+      wait(`thresholds.${threshold.name}`, 'threshold-exceeded', reason),
+    ),
+  );
+  findings.push(...valueFindings(policy, facts).filter((finding) => finding.stage === 'approval'));
+  if (plan.warnings.length > 0) {
+    const reason = `the effect is not known in full: ${plan.warnings.join('; ')}`;
+    findings.push(wait('effect.warnings', 'effect-incomplete', reason));
+  }
+  // Taking back is itself the way back; what it leaves is in the ledger.
+  if (plan.reversibility.kind === 'one-way' && !facts.compensation) {
+    const reason = `it cannot be taken back: ${plan.reversibility.reason}`;
+    findings.push(wait('effect.reversibility', 'approval-required', reason));
+  }
+  if (risk.level === 'critical') {
+    const terms = risk.terms.map((term) => `${term.name} ${term.reason}`).join('; ');
+    const reason = `risk ${count(risk.score)} of 100 is critical: ${terms}`;
+    findings.push(wait('risk.critical', 'risk-critical', reason));
+  }
+  return findings;
+}
+
+function wait(rule: string, code: Finding['code'], reason: string): Finding {
+  return { stage: 'approval', verdict: 'wait', rule, code, reason };
+}
+
+function thresholdReasons(threshold: Threshold, facts: PolicyFacts): string[] {
+  const { blastRadius, risk } = facts;
+  const reasons: string[] = [];
+  const bound = (found: number, over: number | null, text: () => string) => {
+    if (over === null || found <= over) return;
+    reasons.push(`${text()}, over ${count(over)} people decide`);
+  };
+  bound(blastRadius.records, threshold.recordsOver, () => count(blastRadius.records, 'record'));
+  for (const reason of moneyReasons(threshold.valueMinorOver, facts, 'over')) {
+    reasons.push(`${reason} people decide`);
+  }
+  bound(blastRadius.recipients, threshold.recipientsOver, () =>
+    count(blastRadius.recipients, 'recipient'),
+  );
+  bound(risk.score, threshold.riskOver, () => `risk ${count(risk.score)} of 100`);
+  return reasons;
+}
+
+/**
+ * Waits where some line bounds value and the value is not known: not all of it measured, or in a
+ * currency that no such line speaks of. Belongs to the first of those lines, limits before others.
+ */
+function valueFindings(policy: Policy, facts: PolicyFacts): Finding[] {
+  const lines = [
+    ...limitsOf(policy, facts).map((each) => bounding(`limits.${each.name}`, each.valueMinorMax)),
+    ...thresholdsOf(policy, facts).map((each) =>
+      bounding(`thresholds.${each.name}`, each.valueMinorOver),
+    ),
+    ...budgetsOf(policy, facts).map((each) => {
+      const currency = currencyOf(each);
+      return bounding(
+        `budgets.${each.name}`,
+        currency === undefined ? {} : { [currency]: each.max },
+      );
+    }),
+  ].filter((line) => line.currencies.length > 0);
+  const [first] = lines;
+  if (first === undefined) return [];
+  const bounded = new Set(lines.flatMap((line) => line.currencies));
+  const free = [...valueByCurrency(facts.plan)]
+    .filter(([currency, amount]) => amount > 0n && !bounded.has(currency))
+    .map(([currency, amount]) => moneyText(amount, currency));
+  const reasons = [
+    ...(facts.plan.valueComplete ? [] : ['not all of the value could be measured']),
+    ...(free.length === 0 ? [] : [`${list(free)} would move, in a currency that no line bounds`]),
+  ];
+  const stage = first.rule.startsWith('limits.') ? 'limit' : 'approval';
+  return reasons.map((reason) => ({
+    stage,
+    verdict: 'wait',
+    rule: first.rule,
+    code: 'value-unmeasured',
+    reason: `${reason}; people decide`,
+  }));
+}
+
+function bounding(rule: string, bounds: Readonly<Record<string, number>>) {
+  return { rule, currencies: Object.keys(bounds) };
+}
+
+/** Returns what the write would take from each budget that it counts towards. */
+export function budgetLines(policy: Policy, facts: PolicyFacts): BudgetLine[] {
+  const write = writeOf(facts);
+  return budgetsOf(policy, facts).flatMap((rule) => {
+    const line = (resource: string | undefined): BudgetLine => ({
+      budget: `budgets.${rule.name}`,
+      scope: scopeOf(rule, facts, resource),
+      measure: rule.measure,
+      window: rule.window,
+      windowMs: BUDGET_WINDOWS_MS[rule.window],
+      amount: amountOf(rule, facts, resource),
+      max: rule.max,
+    });
+    const lines = rule.per.includes('resource')
+      ? write.affected.filter((resource) => matchesResource(rule.match, resource)).map(line)
+      : [line(undefined)];
+    return lines.filter(({ amount }) => amount > 0);
+  });
+}
+
+/** Spells out what shares the budget. A name cannot pass for two: what separates names is escaped. */
+function scopeOf(rule: BudgetRule, facts: PolicyFacts, resource: string | undefined): string {
+  const names = {
+    agent: facts.principal.name,
+    run: facts.run,
+    target: facts.target,
+    resource: resource ?? facts.resource,
+  };
+  const parts = rule.per.map((part) => {
+    const key = part === 'agent' ? facts.principal.kind : part;
+    return `${key}=${names[part].replaceAll('%', '%25').replaceAll(',', '%2C').replaceAll('=', '%3D')}`;
+  });
+  return parts.length === 0 ? 'tenant' : parts.join(',');
+}
+
+/** Of one resource only records can be told apart; the rest counts in full for each. */
+function amountOf(rule: BudgetRule, facts: PolicyFacts, resource: string | undefined): number {
+  const { blastRadius } = facts;
+  if (rule.measure === 'writes') return 1;
+  if (rule.measure === 'recipients') return blastRadius.recipients;
+  if (rule.measure === 'records') {
+    return resource === undefined
+      ? blastRadius.records
+      : (recordsByResource(facts).get(resource) ?? 0);
+  }
+  const amount = valueByCurrency(facts.plan).get(currencyOf(rule) ?? '') ?? 0n;
+  // More than any maximum that loads, and still exact.
+  return amount > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(amount);
+}
+
+function currencyOf(rule: BudgetRule): string | undefined {
+  return rule.measure.startsWith('value:') ? rule.measure.slice('value:'.length) : undefined;
+}
+
+/**
+ * Reports whether the same write may lawfully be made again. Asked before anything is measured:
+ * a line that names a resource or a class does not match.
+ */
+export function isRepeatable(policy: Policy, subject: MatchSubject): boolean {
+  return policy.duplicates.repeatable.some((match) => matches(match, subject));
+}
+
+function limitsOf(policy: Policy, facts: PolicyFacts): readonly Limit[] {
+  const write = writeOf(facts);
+  return candidatesOf(policy, write.subject).limits.filter((each) => concerns(each.match, write));
+}
+
+function thresholdsOf(policy: Policy, facts: PolicyFacts): readonly Threshold[] {
+  const write = writeOf(facts);
+  const { thresholds } = candidatesOf(policy, write.subject);
+  return thresholds.filter((each) => concerns(each.match, write));
+}
+
+function budgetsOf(policy: Policy, facts: PolicyFacts): readonly BudgetRule[] {
+  const write = writeOf(facts);
+  return candidatesOf(policy, write.subject).budgets.filter((each) => concerns(each.match, write));
+}

@@ -1,0 +1,183 @@
+import type { Json } from '../lib/json.ts';
+import type { Effect, Image, Plan } from '../model/plan.ts';
+import type { RuleFacts } from '../model/policy.ts';
+import { count } from './sentences.ts';
+
+/** Bounds on what a condition may look through; beyond them it cannot be evaluated, and denies. */
+export const VIEW_BOUNDS = {
+  /** Rows of the plan; together with the ban on loops in loops this bounds the time. */
+  rowsMax: 2_000,
+  /** Values in the arguments, counted through. */
+  argumentValuesMax: 2_000,
+} as const;
+
+/** What the condition asked for exists and is not shown to it; the message is ours, for people. */
+export class Withheld extends Error {
+  override readonly name = 'Withheld';
+}
+
+/** CEL resolves fields by class: these classes are the types that `docs/spec/policy.md` lists. */
+export class PrincipalView {
+  readonly name: string;
+  readonly kind: string;
+  readonly owner: string;
+
+  constructor(facts: RuleFacts) {
+    this.name = facts.principal.name;
+    this.kind = facts.principal.kind;
+    this.owner = facts.principal.owner;
+  }
+}
+
+export class OperationView {
+  readonly name: string;
+  readonly class: string;
+  readonly target: string;
+  readonly resource: string;
+
+  constructor(facts: RuleFacts) {
+    this.name = facts.operation;
+    this.class = facts.class;
+    this.target = facts.target;
+    this.resource = facts.resource;
+  }
+}
+
+export class RiskView {
+  readonly score: bigint;
+  readonly level: string;
+
+  constructor(facts: RuleFacts) {
+    this.score = BigInt(Math.round(facts.risk.score));
+    this.level = facts.risk.level;
+  }
+}
+
+export class RowView {
+  readonly resource: string;
+  readonly kind: string;
+  readonly before: ReadonlyMap<string, string | null>;
+  readonly after: ReadonlyMap<string, string | null>;
+
+  constructor(effect: Effect) {
+    this.resource = effect.resource;
+    this.kind = effect.kind;
+    this.before = imageMap(effect.before);
+    this.after = imageMap(effect.after);
+  }
+}
+
+export class EffectView {
+  readonly records: bigint;
+  readonly recordsDirect: bigint;
+  readonly recordsIndirect: bigint;
+  readonly recordsDeleted: bigint;
+  readonly resources: bigint;
+  readonly recipients: bigint;
+  readonly bytes: bigint;
+  readonly amplification: number;
+  readonly reversibility: string;
+  /** Why something that the condition asked for was not shown to it; null where nothing was withheld. */
+  withheld: string | null = null;
+  readonly #plan: Plan;
+  #rows: readonly RowView[] | null = null;
+
+  constructor(facts: RuleFacts) {
+    const { blastRadius, plan } = facts;
+    this.records = BigInt(blastRadius.records);
+    this.recordsDirect = BigInt(blastRadius.recordsDirect);
+    this.recordsIndirect = BigInt(blastRadius.recordsIndirect);
+    this.recordsDeleted = BigInt(blastRadius.recordsDeleted);
+    this.resources = BigInt(blastRadius.resources);
+    this.recipients = BigInt(blastRadius.recipients);
+    this.bytes = BigInt(blastRadius.bytes);
+    this.amplification = blastRadius.amplification;
+    this.reversibility = plan.reversibility.kind;
+    this.#plan = plan;
+  }
+
+  get valueMinor(): ReadonlyMap<string, bigint> {
+    if (!this.#plan.valueComplete) this.#withhold('not all of the value could be measured');
+    return valueByCurrency(this.#plan);
+  }
+
+  get rows(): readonly RowView[] {
+    const { effects, effectsOmitted } = this.#plan;
+    const rows = effects.length + effectsOmitted;
+    if (effectsOmitted > 0 || rows > VIEW_BOUNDS.rowsMax) {
+      this.#withhold(
+        `${count(rows, 'row')} would change, a condition sees at most ${count(VIEW_BOUNDS.rowsMax)} and all or none`,
+      );
+    }
+    this.#rows ??= effects.map((effect) => new RowView(effect));
+    return this.#rows;
+  }
+
+  #withhold(reason: string): never {
+    this.withheld = reason;
+    throw new Withheld(reason);
+  }
+}
+
+/** Adds the plan's value up by currency. */
+export function valueByCurrency(plan: Plan): ReadonlyMap<string, bigint> {
+  const value = new Map<string, bigint>();
+  for (const { currency, amountMinor } of plan.value) {
+    value.set(currency, (value.get(currency) ?? 0n) + BigInt(amountMinor));
+  }
+  return value;
+}
+
+function imageMap(image: Image | null): ReadonlyMap<string, string | null> {
+  return new Map(Object.entries(image ?? {}));
+}
+
+export interface ConditionContext {
+  readonly principal: PrincipalView;
+  readonly operation: OperationView;
+  readonly args: unknown;
+  readonly effect: EffectView;
+  readonly risk: RiskView;
+  readonly run: string;
+  readonly environment: string;
+  readonly now: Date;
+}
+
+/** Many rules look at the same facts: they are dressed for CEL once. */
+const CONTEXTS = new WeakMap<RuleFacts, ConditionContext>();
+
+/** Returns what a condition sees of the facts. */
+export function contextOf(facts: RuleFacts): ConditionContext {
+  const known = CONTEXTS.get(facts);
+  if (known !== undefined) return known;
+  let args: unknown;
+  const context: ConditionContext = {
+    principal: new PrincipalView(facts),
+    operation: new OperationView(facts),
+    get args() {
+      return (args ??= celValue(facts.args, { values: 0 }));
+    },
+    effect: new EffectView(facts),
+    risk: new RiskView(facts),
+    run: facts.run,
+    environment: facts.environment,
+    // oxlint-disable-next-line no-restricted-globals -- not the clock: the instant comes with the facts, and CEL's timestamps are of this class
+    now: new Date(facts.now),
+  };
+  CONTEXTS.set(facts, context);
+  return context;
+}
+
+/** Maps, not objects: a member called `constructor` is then a member like any other. */
+function celValue(value: Json, seen: { values: number }): unknown {
+  seen.values += 1;
+  if (seen.values > VIEW_BOUNDS.argumentValuesMax) {
+    throw new Withheld(
+      `the arguments hold more than the ${count(VIEW_BOUNDS.argumentValuesMax)} values that a condition looks through`,
+    );
+  }
+  if (typeof value === 'number') return Number.isSafeInteger(value) ? BigInt(value) : value;
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((each: Json) => celValue(each, seen));
+  return new Map(Object.entries(value).map(([key, each]) => [key, celValue(each, seen)]));
+}
