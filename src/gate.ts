@@ -1,20 +1,65 @@
-/** The journey of a write in six calls; the only file that knows their order. */
+/**
+ * The journey of a write; the only file that knows the order of its stages.
+ *
+ * 1. Nothing about a new proposal is durable before its first decision: proposal, preview,
+ *    decision and, where it is allowed, intent are one commit. A crash before it leaves nothing
+ *    in the store and nothing in the target.
+ * 2. Every commit names the step that was read, the freeze that must not be on, the keys and the
+ *    budget: where any of them moved, the stages that read it run again (G2, G7).
+ * 3. A caller that goes away stops nothing: what was begun is finished, recorded and readable.
+ */
+import { admit, proposalEntry, type Admitted } from './gate/admit.ts';
+import { answer, previewAnswer, refusedPreview, summaryOf, viewOf } from './gate/answer.ts';
+import { approvalOf, person, withRole } from './gate/approve.ts';
+import { assess } from './gate/assess.ts';
+import {
+  commitSteps,
+  committedProposal,
+  contended,
+  decideAgain,
+  decideAndCommit,
+  decisionEntry,
+  earlyDecision,
+  ROUNDS_MAX,
+} from './gate/commit.ts';
+import { decide } from './gate/decide.ts';
+import { endWaiting, expireIfDue } from './gate/expire.ts';
+import { decisionInput, FREEZE_LOOKBACK_MS } from './gate/facts.ts';
+import { afterDecision, tick } from './gate/finish.ts';
+import { release, stop } from './gate/freeze.ts';
+import {
+  planRequest,
+  targetOf,
+  type GatePorts,
+  type GateSettings,
+  type Journey,
+} from './gate/journey.ts';
+import { refusalEntry } from './gate/refuse.ts';
+import { compensatedBy, inverseDraft } from './gate/rollback.ts';
+import { openWatch, visible } from './gate/watch.ts';
 import type { ApprovalBody, ProposalPage, ProposalView } from './model/api.ts';
 import type { Draft } from './model/draft.ts';
-import type { Freeze, FreezeScope } from './model/freeze.ts';
-import type { FreezeId, ProposalId } from './model/ids.ts';
-import type { PersonPrincipal, Principal } from './model/principal.ts';
-import type { ProposalFilter } from './model/ports.ts';
+import type { EntryBody } from './model/entry.ts';
+import { activeFreeze, type Freeze, type FreezeScope } from './model/freeze.ts';
+import { newProposalId, type FreezeId, type ProposalId } from './model/ids.ts';
+import { isCancellable } from './model/lifecycle.ts';
+import type { Commit, Compensated, ProposalFilter } from './model/ports.ts';
+import type { Principal } from './model/principal.ts';
+import { Problem } from './model/problem.ts';
+import { begin, subjectOf } from './model/proposal.ts';
 import type { Result } from './model/result.ts';
+import { isRepeatable } from './policy/evaluate.ts';
+
+export type { GatePorts, GateSettings } from './gate/journey.ts';
 
 /** The gate as `server/` sees it. Every method throws `Problem` for a call that cannot be taken. */
 export interface Gate {
-  /** Measures and decides without making a proposal. */
+  /** Measures and says how the policy would decide; makes no proposal and leaves no change. */
   preview(principal: Principal, draft: Draft, signal: AbortSignal): Promise<Result>;
   /** Admits, assesses, decides and, where allowed, executes. A caller that goes away stops nothing. */
   propose(principal: Principal, draft: Draft): Promise<Result>;
   /** Records a person's yes or no to the digest that was shown, and goes on with the journey. */
-  approve(person: Principal, id: ProposalId, approval: ApprovalBody): Promise<Result>;
+  approve(approver: Principal, id: ProposalId, approval: ApprovalBody): Promise<Result>;
   cancel(principal: Principal, id: ProposalId): Promise<Result>;
   /** Proposes the inverse of an applied proposal through the same door. */
   rollback(principal: Principal, id: ProposalId): Promise<Result>;
@@ -29,9 +74,218 @@ export interface Gate {
   ): Promise<Result>;
   view(principal: Principal, id: ProposalId): Promise<ProposalView>;
   list(principal: Principal, filter: ProposalFilter): Promise<ProposalPage>;
-  stop(person: Principal, scope: FreezeScope, reason: string): Promise<Freeze>;
-  release(person: Principal, id: FreezeId, reason: string): Promise<Freeze>;
+  stop(operator: Principal, scope: FreezeScope, reason: string): Promise<Freeze>;
+  release(operator: Principal, id: FreezeId, reason: string): Promise<Freeze>;
   freezes(principal: Principal): Promise<readonly Freeze[]>;
 }
 
-export type { PersonPrincipal };
+/** The gate as the composition root holds it. */
+export interface OpenGate extends Gate {
+  /** Expires what waited too long and reconciles what a crash or a lost reply left. Call it on a timer and at start. */
+  tick(): Promise<void>;
+  /** Resolves once nothing is being carried out any more. */
+  drain(): Promise<void>;
+}
+
+/** Opens the gate over its ports. Holds no state that a restart would lose. */
+export function openGate(ports: GatePorts, settings: GateSettings): OpenGate {
+  const never = new AbortController().signal;
+  const journey: Journey = {
+    ...ports,
+    ...settings,
+    watch: openWatch(ports),
+    inFlight: new Map(),
+    never,
+  };
+  const { store, links } = { ...ports, ...settings };
+  return {
+    preview: (principal, draft, signal) => preview(journey, principal, draft, signal),
+    propose: (principal, draft) => propose(journey, principal, draft),
+    approve: (approver, id, approval) => approve(journey, approver, id, approval),
+    cancel: (principal, id) => cancel(journey, principal, id),
+    rollback: (principal, id) => rollback(journey, principal, id),
+    status: async (principal, id) => answer(store, links, await visible(store, principal, id)),
+    wait: async (principal, id, timeoutMs, signal) =>
+      answer(store, links, await journey.watch.settled(principal, id, { timeoutMs, signal })),
+    view: async (principal, id) => viewOf(await visible(store, principal, id)),
+    list: (principal, filter) => list(journey, principal, filter),
+    stop: async (principal, scope, reason) => {
+      const operator = person(principal);
+      withRole(operator, 'operator');
+      return stop(ports, operator, scope, reason);
+    },
+    release: async (principal, id, reason) => {
+      const operator = person(principal);
+      withRole(operator, 'operator');
+      return release(ports, operator, id, reason);
+    },
+    freezes: (principal) => store.freezes(principal.tenant, ports.clock.now() - FREEZE_LOOKBACK_MS),
+    tick: () => tick(journey),
+    drain: async () => {
+      while (journey.inFlight.size > 0) await Promise.allSettled(journey.inFlight.values());
+    },
+  };
+}
+
+// ---- propose: admit, assess, decide, execute
+
+async function propose(journey: Journey, principal: Principal, draft: Draft): Promise<Result> {
+  for (let round = 0; round < ROUNDS_MAX; round += 1) {
+    const admitted = await admitDraft(journey, principal, draft);
+    if (admitted.kind === 'replay') {
+      const first = await visible(journey.store, principal, admitted.id);
+      return answer(journey.store, journey.links, first, { replayed: true });
+    }
+    const compensated = await compensatedBy(journey.store, principal.tenant, draft);
+    const commit = await beginProposal(journey, principal, admitted, compensated);
+    if (commit.kind === 'committed') {
+      const proposal = committedProposal(commit);
+      const ended = await afterDecision(journey, proposal, compensated);
+      return answer(journey.store, journey.links, ended.proposal);
+    }
+  }
+  throw contended();
+}
+
+function admitDraft(journey: Journey, principal: Principal, draft: Draft): Promise<Admitted> {
+  const policy = journey.policy();
+  return admit(journey, principal, draft, {
+    duplicateWindowMs: policy.duplicates.windowMs,
+    repeatable: isRepeatable(policy, {
+      agent: principal.name,
+      environment: principal.environment,
+      target: draft.target,
+      operation: draft.operation,
+    }),
+  });
+}
+
+async function beginProposal(
+  journey: Journey,
+  principal: Principal,
+  admitted: Admitted & { kind: 'new' },
+  compensated: Compensated | null,
+): Promise<Commit> {
+  const { id, entry, claim, duplicateOf } = admitted;
+  const at = journey.clock.now();
+  const proposal = begin(entry, { act: id, tenant: principal.tenant, at, index: -1 });
+  const fresh = { proposal, isNew: true, prefix: [entry], claim, compensated, duplicateOf };
+  const policy = journey.policy();
+  const early = await earlyDecision(journey, policy, proposal, duplicateOf);
+  if (early !== undefined) return commitSteps(journey, fresh, [decisionEntry(early)]);
+  const target = targetOf(journey, proposal);
+  const assessed = await assess(
+    { target, clock: journey.clock },
+    planRequest(proposal, compensated),
+    journey.score(policy),
+    journey.never,
+  );
+  if (assessed.kind === 'refused') {
+    return commitSteps(journey, fresh, [refusalEntry(proposal, policy, assessed, at)]);
+  }
+  const shown = { type: 'preview', assessment: assessed.assessment } as const;
+  return decideAndCommit(journey, { ...fresh, prefix: [entry, shown] });
+}
+
+// ---- people
+
+async function approve(
+  journey: Journey,
+  principal: Principal,
+  id: ProposalId,
+  body: ApprovalBody,
+): Promise<Result> {
+  const approver = person(principal);
+  const found = await visible(journey.store, approver, id);
+  const proposal = await expireIfDue(journey, found);
+  const now = journey.clock.now();
+  const freezes = await journey.store.freezes(proposal.tenant, now);
+  const frozen = activeFreeze(freezes, subjectOf(proposal));
+  if (frozen !== undefined && body.verdict === 'approve') {
+    throw new Problem(
+      'state-conflict',
+      `a stop (\`${frozen.id}\`) covers ${id}; it keeps waiting, and its deadline is held, until the stop is released`,
+    );
+  }
+  const approval = approvalOf(approver, proposal, body, now);
+  const entry: EntryBody = { type: 'approval', approval, credential: approver.credential };
+  const compensated = await compensatedBy(journey.store, proposal.tenant, proposal.draft);
+  const decided = await decideAgain(journey, proposal, [entry], compensated);
+  journey.watch.changed(id);
+  const ended = await afterDecision(journey, decided, compensated);
+  return answer(journey.store, journey.links, ended.proposal, { drifted: ended.drifted });
+}
+
+async function cancel(journey: Journey, principal: Principal, id: ProposalId): Promise<Result> {
+  if (principal.kind === 'person') withRole(principal, 'operator');
+  const proposal = await visible(journey.store, principal, id);
+  const { decision } = proposal;
+  if (!isCancellable(proposal.state) || decision === null) {
+    throw new Problem(
+      'state-conflict',
+      `${id} is ${proposal.state} and cannot be cancelled any more`,
+    );
+  }
+  const reason = `cancelled by ${principal.kind} \`${principal.name}\`; nothing was changed`;
+  const ended = await endWaiting(journey, proposal, decision, {
+    result: 'cancelled',
+    reason,
+    by: principal.name,
+  });
+  journey.watch.changed(id);
+  return answer(journey.store, journey.links, ended);
+}
+
+async function rollback(journey: Journey, principal: Principal, id: ProposalId): Promise<Result> {
+  if (principal.kind === 'person' && !principal.roles.includes('approver')) {
+    withRole(principal, 'operator');
+  }
+  const proposal = await visible(journey.store, principal, id);
+  return propose(journey, principal, inverseDraft(proposal));
+}
+
+// ---- preview and reading
+
+async function preview(
+  journey: Journey,
+  principal: Principal,
+  draft: Draft,
+  signal: AbortSignal,
+): Promise<Result> {
+  const policy = journey.policy();
+  const at = journey.clock.now();
+  const entry = proposalEntry(journey.targets, principal, draft);
+  const act = newProposalId(at, journey.random.bytes(10));
+  const proposal = begin(entry, { act, tenant: principal.tenant, at, index: -1 });
+  const early = await earlyDecision(journey, policy, proposal, null);
+  if (early !== undefined) return previewAnswer(null, early);
+  const assessed = await assess(
+    { target: targetOf(journey, proposal), clock: journey.clock },
+    planRequest(proposal, null),
+    journey.score(policy),
+    signal,
+  );
+  if (assessed.kind === 'refused') return refusedPreview(assessed);
+  const decision = decide(
+    await decisionInput(journey, policy, proposal, {
+      assessment: assessed.assessment,
+      compensated: null,
+      duplicateOf: null,
+      holdsBudget: false,
+    }),
+  );
+  if (decision === undefined) throw new Error('a measured preview was not decided');
+  return previewAnswer(assessed.assessment, decision);
+}
+
+async function list(
+  journey: Journey,
+  principal: Principal,
+  filter: ProposalFilter,
+): Promise<ProposalPage> {
+  const own = principal.kind === 'agent' ? { agent: principal.name } : {};
+  const proposals = await journey.store.proposals(principal.tenant, { ...filter, ...own });
+  const last = proposals.at(-1);
+  const isFull = proposals.length === filter.limit && last !== undefined;
+  return { items: proposals.map(summaryOf), before: isFull ? last.id : null };
+}

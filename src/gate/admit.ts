@@ -1,0 +1,132 @@
+import { digestJson } from '../lib/canonical.ts';
+import type { Draft } from '../model/draft.ts';
+import type { ProposalEntry } from '../model/entry.ts';
+import { newProposalId, type ProposalId } from '../model/ids.ts';
+import type { Clock, KeyClaim, Random, Store, Targets } from '../model/ports.ts';
+import type { Principal } from '../model/principal.ts';
+import { Problem } from '../model/problem.ts';
+
+/** A draft that became a proposal, or that turned out to be one that is here already. */
+export type Admitted =
+  | { readonly kind: 'replay'; readonly id: ProposalId }
+  | {
+      readonly kind: 'new';
+      readonly id: ProposalId;
+      readonly entry: ProposalEntry;
+      readonly claim: KeyClaim;
+      /** An earlier proposal with the same arguments under another key, within the window. */
+      readonly duplicateOf: ProposalId | null;
+    };
+
+export interface AdmitPorts {
+  readonly store: Store;
+  readonly targets: Targets;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export interface AdmitRules {
+  readonly duplicateWindowMs: number;
+  /** Whether the operation may lawfully repeat with the same arguments. */
+  readonly repeatable: boolean;
+}
+
+/**
+ * Turns a draft into a proposal, or finds the one that it repeats.
+ *
+ * The gateway derives the key of an intent from tenant, target, operation and arguments; an agent
+ * cannot choose a fresh one for the same intent. Nothing is durable yet: the key is taken in the
+ * commit that begins the proposal, so a race of two equal drafts is settled there. A crash here
+ * leaves nothing. Throws `idempotency-key-reused` where a supplied key belongs to other arguments.
+ */
+export async function admit(
+  ports: AdmitPorts,
+  principal: Principal,
+  draft: Draft,
+  rules: AdmitRules,
+): Promise<Admitted> {
+  const now = ports.clock.now();
+  const entry = proposalEntry(ports.targets, principal, draft);
+  const { derivedKey } = entry;
+  const supplied =
+    draft.idempotencyKey === undefined
+      ? null
+      : { agent: principal.name, key: draft.idempotencyKey };
+  // A write that may lawfully repeat is the same intent only until it has settled.
+  const appliedSince = rules.repeatable ? Number.MAX_SAFE_INTEGER : now - rules.duplicateWindowMs;
+  const holders = await ports.store.keyHolders(principal.tenant, {
+    derivedKey,
+    supplied,
+    appliedSince,
+  });
+
+  if (holders.supplied !== undefined) {
+    const first = await ports.store.proposal(principal.tenant, holders.supplied);
+    if (first?.derivedKey === derivedKey) return { kind: 'replay', id: holders.supplied };
+    throw new Problem(
+      'idempotency-key-reused',
+      'the idempotency key was used with other arguments; send the first arguments again or take another key',
+      { at: '/idempotencyKey' },
+    );
+  }
+
+  const duplicateOf = await duplicate(ports.store, principal, holders.derived, {
+    hasFreshKey: supplied !== null,
+    repeatable: rules.repeatable,
+  });
+  if (duplicateOf?.isSameIntent === true) return { kind: 'replay', id: duplicateOf.id };
+
+  const id = newProposalId(now, ports.random.bytes(10));
+  const isFree = duplicateOf === null && !(rules.repeatable && supplied !== null);
+  return {
+    kind: 'new',
+    id,
+    entry,
+    claim: { proposalId: id, derivedKey: isFree ? derivedKey : null, appliedSince, supplied },
+    duplicateOf: duplicateOf?.id ?? null,
+  };
+}
+
+/** Writes down a draft and who sent it. Tenant and environment come from the credential. */
+export function proposalEntry(targets: Targets, principal: Principal, draft: Draft): ProposalEntry {
+  const argumentsDigest = digestJson(draft.arguments);
+  const operations = targets.find(draft.target)?.operations;
+  return {
+    type: 'proposal',
+    draft,
+    proposer: {
+      kind: principal.kind,
+      name: principal.name,
+      credential: principal.credential,
+      owner: principal.kind === 'agent' ? (principal.owner ?? null) : null,
+    },
+    environment: principal.environment,
+    known:
+      operations !== undefined &&
+      (draft.compensates !== undefined || operations.includes(draft.operation)),
+    argumentsDigest,
+    derivedKey: digestJson([
+      principal.tenant,
+      draft.target,
+      draft.operation,
+      argumentsDigest,
+      draft.compensates ?? null,
+    ]),
+  };
+}
+
+/** The holder of the derived key: the same intent again, or a duplicate under another key. */
+async function duplicate(
+  store: Store,
+  principal: Principal,
+  holder: ProposalId | undefined,
+  how: { readonly hasFreshKey: boolean; readonly repeatable: boolean },
+): Promise<{ readonly id: ProposalId; readonly isSameIntent: boolean } | null> {
+  if (holder === undefined) return null;
+  const first = await store.proposal(principal.tenant, holder);
+  if (first === undefined) return null;
+  const { name, kind } = first.proposer;
+  const isOwn = name === principal.name && kind === principal.kind;
+  if (isOwn && !how.hasFreshKey) return { id: holder, isSameIntent: true };
+  return how.repeatable ? null : { id: holder, isSameIntent: false };
+}

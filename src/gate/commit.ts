@@ -1,0 +1,178 @@
+import type { Digest } from '../lib/canonical.ts';
+import type { Decision } from '../model/decision.ts';
+import type { EntryBody } from '../model/entry.ts';
+import type { Policy } from '../model/policy.ts';
+import type { Clock, Commit, Compensated, KeyClaim, Store, Targets } from '../model/ports.ts';
+import { Problem } from '../model/problem.ts';
+import { fold, subjectOf, type Proposal } from '../model/proposal.ts';
+import { decide } from './decide.ts';
+import { decisionInput } from './facts.ts';
+
+/** How often a decision runs again because what it read had moved. */
+export const ROUNDS_MAX = 4;
+/** How long an attempt may run before another may take over. */
+const EXECUTION_MS_MAX = 60_000;
+
+export interface CommitPorts {
+  readonly store: Store;
+  readonly targets: Targets;
+  readonly clock: Clock;
+  readonly policy: () => Policy;
+}
+
+/** Judges what needs no measure. Undefined means: measure it. */
+export async function earlyDecision(
+  ports: CommitPorts,
+  policy: Policy,
+  proposal: Proposal,
+  duplicateOf: string | null,
+): Promise<Decision | undefined> {
+  const about = { assessment: null, compensated: null, holdsBudget: false, duplicateOf };
+  return decide(await decisionInput(ports, policy, proposal, about));
+}
+
+/** What is about to be committed for a proposal: entries that are facts already, and their guard. */
+export interface Steps {
+  readonly proposal: Proposal;
+  readonly isNew: boolean;
+  readonly prefix: readonly EntryBody[];
+  readonly claim: KeyClaim | null;
+  readonly compensated: Compensated | null;
+  readonly duplicateOf: string | null;
+}
+
+/**
+ * Decides on fresh facts and commits prefix and decision and, where it is allowed, the intent (G2).
+ *
+ * One commit, so a crash leaves all of it or nothing. Its guards are what the decision read: the
+ * step, the freezes, the keys, the budget (G7). A conflict means that one moved: decide again.
+ */
+export async function decideAndCommit(ports: CommitPorts, steps: Steps): Promise<Commit> {
+  const policy = ports.policy();
+  const proposal = provisional(steps, ports.clock.now());
+  const input = await decisionInput(ports, policy, proposal, {
+    assessment: proposal.assessment,
+    compensated: steps.compensated,
+    duplicateOf: steps.duplicateOf,
+    holdsBudget: false,
+  });
+  const decision = decide(input);
+  if (decision === undefined || proposal.assessment === null) {
+    throw new Error(`${proposal.id} was to be decided without a measured effect`);
+  }
+  if (decision.kind !== 'allow') return commitSteps(ports, steps, [decisionEntry(decision)]);
+  const intent = intentEntry(proposal, proposal.assessment.planDigest, ports.clock);
+  return commitSteps(ports, steps, [decisionEntry(decision), intent], decision);
+}
+
+/** The proposal as it will be once the prefix is folded in. */
+function provisional(steps: Steps, at: number): Proposal {
+  const place = { act: steps.proposal.id, tenant: steps.proposal.tenant, at, index: -1 };
+  const [, ...rest] = steps.prefix;
+  const entries = steps.isNew ? rest : steps.prefix;
+  return entries.reduce((proposal, entry) => fold(proposal, entry, place), steps.proposal);
+}
+
+/** Commits prefix and entries with their guard; `allowed` reserves the budget and meets the freeze. */
+export async function commitSteps(
+  ports: CommitPorts,
+  steps: Steps,
+  entries: readonly EntryBody[],
+  allowed?: Decision & { kind: 'allow' },
+): Promise<Commit> {
+  const { proposal, prefix, claim, isNew } = steps;
+  return ports.store.commit({
+    tenant: proposal.tenant,
+    at: ports.clock.now(),
+    acts: [
+      {
+        act: proposal.id,
+        expectStep: isNew ? 0 : proposal.step,
+        entries: [...prefix, ...entries],
+      },
+    ],
+    guard: {
+      ...(allowed === undefined ? {} : { notFrozen: subjectOf(proposal) }),
+      ...(claim === null ? {} : { keys: claim }),
+    },
+    ...(allowed === undefined || allowed.reserve.length === 0
+      ? {}
+      : { reserve: { proposalId: proposal.id, lines: allowed.reserve } }),
+  });
+}
+
+/** The proposal as a commit on it left it. */
+export function committedProposal(commit: Commit & { kind: 'committed' }): Proposal {
+  const [proposal] = commit.proposals;
+  if (proposal === undefined) throw new Error('a commit on a proposal gave none back');
+  return proposal;
+}
+
+/**
+ * Decides once more on a proposal that is here already, with `prefix` as what is new about it: an
+ * approval, or the plan that the target would do now. Throws `state-conflict` where somebody else
+ * changed it meanwhile; then nothing of this was written.
+ */
+export async function decideAgain(
+  ports: CommitPorts,
+  proposal: Proposal,
+  prefix: readonly EntryBody[],
+  compensated: Compensated | null,
+): Promise<Proposal> {
+  const steps = { proposal, isNew: false, prefix, claim: null, compensated, duplicateOf: null };
+  for (let round = 0; round < ROUNDS_MAX; round += 1) {
+    const commit = await decideAndCommit(ports, steps);
+    if (commit.kind === 'committed') return committedProposal(commit);
+    if (commit.conflict.kind === 'step') {
+      throw new Problem('state-conflict', `${proposal.id} was changed meanwhile; look at it again`);
+    }
+  }
+  throw contended();
+}
+
+/**
+ * Makes one more attempt durable where a fresh decision still allows exactly this plan; else null.
+ * Its budget is held already, so it is not counted a second time.
+ */
+export async function intendAgain(
+  ports: CommitPorts,
+  proposal: Proposal,
+  compensated: Compensated | null,
+): Promise<Proposal | null> {
+  const { assessment } = proposal;
+  if (assessment === null) return null;
+  const about = { assessment, compensated, duplicateOf: null, holdsBudget: true };
+  const decision = decide(await decisionInput(ports, ports.policy(), proposal, about));
+  if (decision?.kind !== 'allow') return null;
+  const commit = await ports.store.commit({
+    tenant: proposal.tenant,
+    at: ports.clock.now(),
+    acts: [
+      {
+        act: proposal.id,
+        expectStep: proposal.step,
+        entries: [intentEntry(proposal, assessment.planDigest, ports.clock)],
+      },
+    ],
+    guard: { notFrozen: subjectOf(proposal) },
+  });
+  return commit.kind === 'committed' ? committedProposal(commit) : null;
+}
+
+function intentEntry(proposal: Proposal, planDigest: Digest, clock: Clock): EntryBody {
+  const deadline = clock.now() + EXECUTION_MS_MAX;
+  return { type: 'intent', planDigest, attempt: proposal.attempt + 1, deadline };
+}
+
+/** The entry of a decision that the policy made. */
+export function decisionEntry(decision: Decision): EntryBody {
+  return { type: 'decision', result: decision.kind, decision, by: 'policy' };
+}
+
+/** Says that the facts would not hold still; nothing was written. */
+export function contended(): Problem {
+  return new Problem(
+    'too-many-requests',
+    'what this write was decided on kept changing; nothing was written, try again in a moment',
+  );
+}

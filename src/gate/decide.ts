@@ -1,0 +1,216 @@
+import type { BudgetLine } from '../model/budget.ts';
+import { DECISION_STAGES, type Approval, type Decision, type Finding } from '../model/decision.ts';
+import { activeFreeze, type Freeze, type FreezeSubject } from '../model/freeze.ts';
+import type { Assessment } from '../model/plan.ts';
+import type { Policy } from '../model/policy.ts';
+import {
+  limitFindings,
+  neverFindings,
+  permissionFindings,
+  routeOf,
+  ruleFindings,
+  thresholdFindings,
+  type PolicyFacts,
+} from '../policy/evaluate.ts';
+import { routeSatisfied } from '../policy/route.ts';
+
+/** Everything a decision looks at. Two decisions on equal inputs are equal. */
+export interface DecisionInput {
+  readonly policy: Policy;
+  readonly subject: FreezeSubject;
+  readonly freezes: readonly Freeze[];
+  /** What is not configured, in the proposer's words' place: `target`, `operation`, `agent`. */
+  readonly unknown: 'target' | 'operation' | 'agent' | null;
+  readonly duplicateOf: string | null;
+  /** Null before anything was measured; then only what needs no measure is judged. */
+  readonly measured: {
+    readonly assessment: Assessment;
+    readonly facts: PolicyFacts;
+    /** With what each line's budget has used; empty where the proposal holds its reservation. */
+    readonly budgets: readonly { readonly line: BudgetLine; readonly used: number }[];
+  } | null;
+  readonly approvals: readonly Approval[];
+  /** People whose approval never counts: the proposer and the agent's owner. */
+  readonly barred: readonly string[];
+  /** When waiting ends, where it has begun. */
+  readonly expiresAt: number | null;
+  readonly now: number;
+}
+
+/**
+ * Decides: allow, deny or wait, with every rule that spoke. Pure.
+ *
+ * Order: freeze, NEVER, permission, limits, rules, validation, interlocks, budgets, duplicates,
+ * anomaly, approval. Deny beats wait beats allow whatever the order; the order names the rule that
+ * settled it. Before anything is measured the answer is a denial, or undefined for "measure it".
+ */
+export function decide(input: DecisionInput): Decision | undefined {
+  const early = earlyFindings(input);
+  if (input.measured === null) {
+    return early.length === 0 ? undefined : settle(input, early);
+  }
+  const { facts, budgets, assessment } = input.measured;
+  const findings = [
+    ...early,
+    ...neverFindings(input.policy, facts),
+    ...permissionFindings(input.policy, facts),
+    ...limitFindings(input.policy, facts),
+    ...ruleFindings(input.policy, facts),
+    ...budgets.flatMap(budgetFinding),
+    ...thresholdFindings(input.policy, facts),
+  ];
+  return settle(input, withPeople(input, assessment, findings));
+}
+
+function earlyFindings(input: DecisionInput): Finding[] {
+  const findings: Finding[] = [];
+  const freeze = activeFreeze(input.freezes, input.subject);
+  if (freeze !== undefined) {
+    findings.push({
+      stage: 'freeze',
+      verdict: 'deny',
+      rule: `freeze.${freeze.scope.kind}`,
+      code: 'frozen',
+      reason: `a stop is on for ${scopeText(freeze)}; nothing is written until a person resumes`,
+    });
+  }
+  if (input.unknown !== null) {
+    findings.push({
+      stage: 'permission',
+      verdict: 'deny',
+      rule: `configuration.${input.unknown}`,
+      code: `unknown-${input.unknown}`,
+      reason: `the configuration names no such ${input.unknown}; what is not named is denied`,
+    });
+  }
+  if (input.duplicateOf !== null) {
+    findings.push({
+      stage: 'duplicate',
+      verdict: 'deny',
+      rule: 'duplicates.window',
+      code: 'duplicate-write',
+      reason: `the same write was proposed before as ${input.duplicateOf}; ask for its status instead of sending it again`,
+    });
+  }
+  return findings;
+}
+
+function scopeText(freeze: Freeze): string {
+  return freeze.scope.kind === 'all'
+    ? 'everything'
+    : `${freeze.scope.kind} \`${freeze.scope.name}\``;
+}
+
+function budgetFinding(state: { readonly line: BudgetLine; readonly used: number }): Finding[] {
+  const { line, used } = state;
+  if (used + line.amount <= line.max) return [];
+  return [
+    {
+      stage: 'budget',
+      verdict: 'deny',
+      rule: line.budget,
+      code: 'budget-exceeded',
+      reason: `${line.measure} per ${line.window} for ${line.scope}: ${used} used and ${line.amount} asked for, at most ${line.max}`,
+    },
+  ];
+}
+
+/** Lets people's approvals of this very plan answer the waits; a person's no denies. */
+function withPeople(
+  input: DecisionInput,
+  assessment: Assessment,
+  findings: readonly Finding[],
+): readonly Finding[] {
+  const onThisPlan = input.approvals.filter(
+    (approval) => approval.planDigest === assessment.planDigest,
+  );
+  const no = onThisPlan.find((approval) => approval.verdict === 'deny');
+  if (no !== undefined) {
+    return [
+      ...findings,
+      {
+        stage: 'approval',
+        verdict: 'deny',
+        rule: 'approval.person',
+        code: 'denied-by-person',
+        reason: 'a person decided against this plan',
+      },
+    ];
+  }
+  const waits = findings.filter((finding) => finding.verdict === 'wait');
+  if (waits.length === 0) return findings;
+  const yes = onThisPlan.filter((approval) => approval.verdict === 'approve');
+  const { steps } = routeOf(input.policy, waits);
+  if (!routeSatisfied(steps, yes, input.barred).satisfied) return findings;
+  return [
+    ...findings.map((finding) =>
+      finding.verdict === 'wait' ? { ...finding, verdict: 'allow' as const } : finding,
+    ),
+    {
+      stage: 'approval',
+      verdict: 'allow',
+      rule: 'approval.route',
+      code: 'approved',
+      reason: `approved by ${yes.length} ${yes.length === 1 ? 'person' : 'people'} for exactly this plan`,
+    },
+  ];
+}
+
+function settle(input: DecisionInput, spoken: readonly Finding[]): Decision {
+  const findings = spoken.toSorted(
+    (left, right) => DECISION_STAGES.indexOf(left.stage) - DECISION_STAGES.indexOf(right.stage),
+  );
+  const digest = input.measured?.assessment.planDigest ?? null;
+  const common = {
+    findings,
+    planDigest: digest,
+    policyDigest: input.policy.digest,
+    decidedAt: input.now,
+  };
+  const by = (finding: Finding) => ({
+    code: finding.code,
+    reason: finding.reason,
+    settledBy: finding.rule,
+  });
+  const denial = findings.find((finding) => finding.verdict === 'deny');
+  if (denial !== undefined) {
+    return { ...common, ...by(denial), kind: 'deny', duplicateOf: input.duplicateOf };
+  }
+  if (input.policy.mode === 'observe') {
+    return { ...common, ...observed(findings), kind: 'deny', duplicateOf: null };
+  }
+  const waits = findings.filter((finding) => finding.verdict === 'wait');
+  const [firstWait] = waits;
+  if (firstWait !== undefined) {
+    const route = routeOf(input.policy, waits);
+    const expiresAt = input.expiresAt ?? input.now + route.expiresAfterMs;
+    return { ...common, ...by(firstWait), kind: 'wait', route: route.steps, expiresAt };
+  }
+  const grant =
+    findings.find((finding) => finding.code === 'approved') ??
+    findings.find((finding) => finding.verdict === 'allow');
+  if (grant === undefined) {
+    // Nothing spoke for it: default deny, whatever the stages above forgot.
+    return {
+      ...common,
+      code: 'nothing-permits',
+      reason: 'nothing in the policy permits this write',
+      settledBy: 'default',
+      kind: 'deny',
+      duplicateOf: null,
+    };
+  }
+  const reserve = (input.measured?.budgets ?? []).map((budget) => budget.line);
+  return { ...common, ...by(grant), kind: 'allow', reserve };
+}
+
+function observed(findings: readonly Finding[]): Pick<Decision, 'code' | 'reason' | 'settledBy'> {
+  const would = findings.some((finding) => finding.verdict === 'wait')
+    ? 'wait for people'
+    : 'be allowed';
+  return {
+    code: 'observed',
+    reason: `the policy only observes: this write would ${would}; nothing was changed and nothing waits`,
+    settledBy: 'mode.observe',
+  };
+}

@@ -1,0 +1,188 @@
+/**
+ * Intent, effect, outcome. Only this file and `reconcile.ts` lead to a write in a target.
+ *
+ * 1. The intent is durable before the target is called (G1), and names the plan digest (G2).
+ * 2. The target compares the digest inside its own transaction; a moved world is `stale`.
+ * 3. An exception out of `apply` means in doubt, not refused.
+ * 4. Only the present attempt settles: the fold refuses another, the step guard loses the race (G8).
+ */
+import { difference } from '../model/difference.ts';
+import type { OutcomeEntry } from '../model/entry.ts';
+import { planDigest, type Plan } from '../model/plan.ts';
+import type {
+  ActChange,
+  ApplyAnswer,
+  Change,
+  Clock,
+  Compensated,
+  Store,
+  Target,
+} from '../model/ports.ts';
+import type { Proposal } from '../model/proposal.ts';
+
+/** How an attempt ended. `drifted` carries the plan that the target would do now. */
+export type Executed =
+  | { readonly kind: 'settled'; readonly proposal: Proposal }
+  | { readonly kind: 'drifted'; readonly proposal: Proposal; readonly plan: Plan };
+
+export interface ExecutePorts {
+  readonly store: Store;
+  readonly target: Target;
+  readonly clock: Clock;
+}
+
+const SETTLE_TRIES_MAX = 5;
+
+/**
+ * Carries out the present attempt of a proposal whose intent is durable, and settles it.
+ *
+ * Crash before the target was called, in the call, or after it: the intent stays without an
+ * outcome and `reconcile` finds it. Crash after the outcome's commit: nothing is left to do.
+ */
+export async function execute(
+  ports: ExecutePorts,
+  proposal: Proposal,
+  compensated: Compensated | null,
+  resolved: 'live' | 'recovery',
+  signal: AbortSignal,
+): Promise<Executed> {
+  const { assessment } = proposal;
+  if (proposal.state !== 'executing' || assessment === null) {
+    throw new Error(`execute takes an intent that is durable, not \`${proposal.state}\``);
+  }
+  const { target, operation } = proposal.draft;
+  const answer = await ports.target
+    .apply(
+      {
+        proposalId: proposal.id,
+        key: proposal.id,
+        operation,
+        arguments: proposal.draft.arguments,
+        compensated,
+        planDigest: assessment.planDigest,
+        digest: (plan) => planDigest(target, operation, plan),
+      },
+      signal,
+    )
+    .catch(() => null);
+  const outcome = outcomeOf(proposal, assessment.plan, answer, resolved);
+  const settled = await settle(ports, proposal, outcome);
+  return answer?.kind === 'drifted' && settled.state === 'stale'
+    ? { kind: 'drifted', proposal: settled, plan: answer.plan }
+    : { kind: 'settled', proposal: settled };
+}
+
+function outcomeOf(
+  proposal: Proposal,
+  shown: Plan,
+  answer: ApplyAnswer | null,
+  resolved: 'live' | 'recovery',
+): OutcomeEntry {
+  const common = {
+    type: 'outcome',
+    resolved,
+    attempt: proposal.attempt,
+    planDigest: null,
+    reference: null,
+    effects: null,
+    difference: null,
+    conflicts: [],
+  } as const;
+  if (answer === null) {
+    const reason = 'the target did not answer; whether the write took effect is being found out';
+    return { ...common, status: 'in_doubt', code: 'in-doubt', reason };
+  }
+  switch (answer.kind) {
+    case 'applied':
+      return {
+        ...common,
+        ...appliedOutcome(answer.reference),
+        planDigest: proposal.assessment?.planDigest ?? null,
+        effects: answer.effects,
+      };
+    case 'drifted': {
+      const moved = difference(shown, answer.plan);
+      const digest = planDigest(proposal.draft.target, proposal.draft.operation, answer.plan);
+      return {
+        ...common,
+        status: 'stale',
+        code: 'plan-drifted',
+        reason: `the target changed since the plan was made, nothing was written; ${moved.sentence}`,
+        planDigest: digest,
+        difference: moved,
+      };
+    }
+    case 'refused':
+      return {
+        ...common,
+        status: 'refused',
+        code: answer.code,
+        reason: answer.reason,
+        conflicts: answer.conflicts,
+      };
+  }
+}
+
+/** The parts of an `applied` outcome that are the same however it was learnt. */
+export function appliedOutcome(
+  reference: string,
+): Pick<OutcomeEntry, 'status' | 'code' | 'reason' | 'reference'> {
+  const reason = 'the approved effect was committed, once';
+  return { status: 'applied', code: 'applied', reason, reference };
+}
+
+/**
+ * Makes an outcome durable, with its budget and, for a compensation, the link on the write that it
+ * took back. Returns the proposal as it then is: another's where this attempt is no longer the
+ * present one.
+ */
+export async function settle(
+  ports: { readonly store: Store; readonly clock: Clock },
+  proposal: Proposal,
+  outcome: OutcomeEntry,
+): Promise<Proposal> {
+  for (let attempt = 0; attempt < SETTLE_TRIES_MAX; attempt += 1) {
+    const link = outcome.status === 'applied' ? await rollbackLink(ports.store, proposal) : [];
+    const commit = await ports.store.commit({
+      tenant: proposal.tenant,
+      at: ports.clock.now(),
+      acts: [{ act: proposal.id, expectStep: proposal.step, entries: [outcome] }, ...link],
+      ...budgetMove(proposal, outcome),
+    });
+    if (commit.kind === 'committed') {
+      const [settled] = commit.proposals;
+      if (settled !== undefined) return settled;
+    }
+    const current = await ports.store.proposal(proposal.tenant, proposal.id);
+    if (current === undefined) break;
+    if (current.step !== proposal.step) return current;
+  }
+  throw new Error(`the outcome of ${proposal.id} could not be recorded; it will be reconciled`);
+}
+
+function budgetMove(proposal: Proposal, outcome: OutcomeEntry): Pick<Change, 'settle' | 'release'> {
+  switch (outcome.status) {
+    case 'applied':
+      return { settle: proposal.id };
+    case 'refused':
+    case 'stale':
+      return { release: proposal.id };
+    case 'in_doubt':
+      // It may have taken effect: the reservation stays until that is known.
+      return {};
+  }
+}
+
+async function rollbackLink(store: Store, proposal: Proposal): Promise<readonly ActChange[]> {
+  const id = proposal.draft.compensates;
+  if (id === undefined) return [];
+  const original = await store.proposal(proposal.tenant, id);
+  if (original === undefined || original.compensatedBy !== null) return [];
+  return [
+    {
+      act: id,
+      expectStep: original.step,
+      entries: [{ type: 'rollback', compensatedBy: proposal.id }],
+    },
+  ];
+}

@@ -1,0 +1,98 @@
+import type { Assessment } from '../model/plan.ts';
+import type { Policy } from '../model/policy.ts';
+import type { Clock, Compensated, Store, Targets } from '../model/ports.ts';
+import { subjectOf, type Proposal } from '../model/proposal.ts';
+import { budgetLines, type PolicyFacts } from '../policy/evaluate.ts';
+import type { DecisionInput } from './decide.ts';
+
+/** How far back a freeze can have begun and still move a deadline that has not passed. */
+export const FREEZE_LOOKBACK_MS = 7 * 86_400_000;
+
+/**
+ * Reads what a decision on this proposal looks at, now. Fresh facts at each decision: after the
+ * assessment, after each approval, and just before the effect. Changes nothing.
+ */
+export async function decisionInput(
+  ports: { readonly store: Store; readonly targets: Targets; readonly clock: Clock },
+  policy: Policy,
+  proposal: Proposal,
+  about: {
+    readonly assessment: Assessment | null;
+    readonly duplicateOf: string | null;
+    readonly compensated: Compensated | null;
+    /** True where its budget is reserved already: then it is not counted against itself. */
+    readonly holdsBudget: boolean;
+  },
+): Promise<DecisionInput> {
+  const now = ports.clock.now();
+  const { proposer } = proposal;
+  const freezes = await ports.store.freezes(proposal.tenant, now - FREEZE_LOOKBACK_MS);
+  return {
+    policy,
+    subject: subjectOf(proposal),
+    freezes,
+    unknown: unknownPart(ports.targets, policy, proposal),
+    duplicateOf: about.duplicateOf,
+    measured:
+      about.assessment === null
+        ? null
+        : await measuredInput(ports.store, policy, proposal, about.assessment, about, now),
+    approvals: proposal.approvals,
+    barred: proposer.owner === null ? [proposer.name] : [proposer.name, proposer.owner],
+    expiresAt: proposal.expiresAt,
+    now,
+  };
+}
+
+function unknownPart(
+  targets: Targets,
+  policy: Policy,
+  proposal: Proposal,
+): DecisionInput['unknown'] {
+  if (targets.find(proposal.draft.target) === undefined) return 'target';
+  if (!proposal.known) return 'operation';
+  const isAgent = proposal.proposer.kind === 'agent';
+  return isAgent && !policy.agents.has(proposal.proposer.name) ? 'agent' : null;
+}
+
+async function measuredInput(
+  store: Store,
+  policy: Policy,
+  proposal: Proposal,
+  assessment: Assessment,
+  about: { readonly compensated: Compensated | null; readonly holdsBudget: boolean },
+  now: number,
+): Promise<DecisionInput['measured']> {
+  const facts = policyFacts(proposal, assessment, about.compensated, now);
+  const lines = about.holdsBudget ? [] : budgetLines(policy, facts);
+  const used = await store.budgetUsed(proposal.tenant, lines, now);
+  const budgets = lines.map((line, position) => ({ line, used: used[position] ?? Infinity }));
+  return { assessment, facts, budgets };
+}
+
+function policyFacts(
+  proposal: Proposal,
+  assessment: Assessment,
+  compensated: Compensated | null,
+  now: number,
+): PolicyFacts {
+  const { proposer, draft } = proposal;
+  const { plan, blastRadius, risk } = assessment;
+  return {
+    principal: { name: proposer.name, kind: proposer.kind, owner: proposer.owner ?? '' },
+    environment: proposal.environment,
+    target: draft.target,
+    operation: draft.operation,
+    resource: plan.resource,
+    class: plan.class,
+    args: draft.arguments,
+    run: draft.run ?? '',
+    plan,
+    blastRadius,
+    risk,
+    now,
+    compensation: compensated !== null,
+    // Taking back is judged as what it takes back: undoing an insert deletes, by the same leave.
+    decisionClass: compensated?.plan.class ?? plan.class,
+  };
+}

@@ -1,0 +1,156 @@
+/** From a durable decision to a settled proposal; what a crash or a moved world left is taken up here. */
+import type { ProposalId, TenantId } from '../model/ids.ts';
+import type { Plan, PlanDifference } from '../model/plan.ts';
+import type { Compensated } from '../model/ports.ts';
+import { Problem } from '../model/problem.ts';
+import type { Proposal } from '../model/proposal.ts';
+import { assess, assessmentOf } from './assess.ts';
+import { decideAgain, intendAgain } from './commit.ts';
+import { execute, settle } from './execute.ts';
+import { expireIfDue } from './expire.ts';
+import { planRequest, targetOf, type Journey } from './journey.ts';
+import { reconcile } from './reconcile.ts';
+import { refusedOutcome } from './refuse.ts';
+import { compensatedBy } from './rollback.ts';
+
+/** How many proposals one tick looks at, per kind of work. */
+const TICK_PROPOSALS_MAX = 500;
+
+/** Goes on from a decision that is durable: carries out, or tells people. */
+export async function afterDecision(
+  journey: Journey,
+  proposal: Proposal,
+  compensated: Compensated | null,
+): Promise<Ended> {
+  if (proposal.state === 'executing') return carryOut(journey, proposal, compensated);
+  if (proposal.state === 'waiting') await journey.notifier.waiting(proposal);
+  return { proposal, drifted: null };
+}
+
+export interface Ended {
+  readonly proposal: Proposal;
+  /** The drift that this call met, if it met one. */
+  readonly drifted: PlanDifference | null;
+}
+
+function carryOut(
+  journey: Journey,
+  proposal: Proposal,
+  compensated: Compensated | null,
+): Promise<Ended> {
+  return tracked(journey, proposal.id, async () => {
+    const target = targetOf(journey, proposal);
+    const ports = { store: journey.store, target, clock: journey.clock };
+    const executed = await execute(ports, proposal, compensated, 'live', journey.never);
+    if (executed.kind === 'drifted') {
+      return afterDrift(journey, executed.proposal, executed.plan, compensated);
+    }
+    if (executed.proposal.state !== 'in_doubt') {
+      return { proposal: executed.proposal, drifted: null };
+    }
+    return recover(journey, executed.proposal, compensated);
+  });
+}
+
+/** Keeps a proposal out of the reconciler's hands while this process works on it. */
+async function tracked(
+  journey: Journey,
+  id: ProposalId,
+  work: () => Promise<Ended>,
+): Promise<Ended> {
+  const running = work();
+  journey.inFlight.set(id, running);
+  try {
+    return await running;
+  } finally {
+    journey.inFlight.delete(id);
+    journey.watch.changed(id);
+  }
+}
+
+/** A stale proposal gets the plan that the target would do now, and a decision on that. */
+async function afterDrift(
+  journey: Journey,
+  stale: Proposal,
+  plan: Plan,
+  compensated: Compensated | null,
+): Promise<Ended> {
+  const drifted = stale.drift?.difference ?? null;
+  const { target, operation } = stale.draft;
+  const score = journey.score(journey.policy());
+  const assessment = assessmentOf(target, operation, plan, score, journey.clock.now());
+  const again = await decideAgain(journey, stale, [{ type: 'preview', assessment }], compensated);
+  if (again.state !== 'executing') {
+    if (again.state === 'waiting') await journey.notifier.waiting(again);
+    return { proposal: again, drifted };
+  }
+  const ports = { store: journey.store, target: targetOf(journey, again), clock: journey.clock };
+  const executed = await execute(ports, again, compensated, 'live', journey.never);
+  if (executed.kind === 'settled') return { proposal: executed.proposal, drifted: null };
+  // It moved again under our hands: never a blank retry. A person or the agent looks first.
+  const reason = 'the target keeps changing under this write; nothing was written';
+  const outcome = refusedOutcome(executed.proposal, 'plan-drifted', reason);
+  return { proposal: await settle(ports, executed.proposal, outcome), drifted };
+}
+
+export async function tick(journey: Journey): Promise<void> {
+  const { store } = journey;
+  const open = await store.inStates(['executing', 'in_doubt', 'stale'], TICK_PROPOSALS_MAX);
+  for (const { tenant, id } of open) {
+    if (journey.inFlight.has(id)) continue;
+    await tracked(journey, id, () => takeUp(journey, tenant, id)).catch(leftForNextTick);
+  }
+  for (const { tenant, id } of await store.inStates(['waiting'], TICK_PROPOSALS_MAX)) {
+    const proposal = await store.proposal(tenant, id);
+    if (proposal === undefined) continue;
+    await expireIfDue(journey, proposal).catch(leftForNextTick);
+    journey.watch.changed(id);
+  }
+}
+
+/** What one proposal met must not keep the others waiting; the next tick meets it again. */
+function leftForNextTick(problem: unknown): undefined {
+  if (problem instanceof Problem) return undefined;
+  throw problem;
+}
+
+async function takeUp(journey: Journey, tenant: TenantId, id: ProposalId): Promise<Ended> {
+  const proposal = await journey.store.proposal(tenant, id);
+  if (proposal === undefined) throw new Error(`${id} is listed and not there`);
+  const compensated = await compensatedBy(journey.store, tenant, proposal.draft);
+  if (proposal.state !== 'stale') return recover(journey, proposal, compensated);
+  const assessed = await assess(
+    { target: targetOf(journey, proposal), clock: journey.clock },
+    planRequest(proposal, compensated),
+    journey.score(journey.policy()),
+    journey.never,
+  );
+  if (assessed.kind === 'assessed') {
+    return afterDrift(journey, proposal, assessed.assessment.plan, compensated);
+  }
+  // A target that is away is asked again; one that refuses for good ends it.
+  if (!assessed.permanent) return { proposal, drifted: null };
+  const outcome = refusedOutcome(proposal, assessed.code, assessed.reason);
+  return { proposal: await settle(journey, proposal, outcome), drifted: null };
+}
+
+async function recover(
+  journey: Journey,
+  proposal: Proposal,
+  compensated: Compensated | null,
+): Promise<Ended> {
+  const ports = {
+    store: journey.store,
+    target: targetOf(journey, proposal),
+    clock: journey.clock,
+  };
+  const recovery = {
+    compensated,
+    intendAgain: (open: Proposal) => intendAgain(journey, open, compensated),
+  };
+  const executed = await reconcile(ports, proposal, recovery, journey.never);
+  if (executed.kind === 'drifted') {
+    return afterDrift(journey, executed.proposal, executed.plan, compensated);
+  }
+  return { proposal: executed.proposal, drifted: null };
+}

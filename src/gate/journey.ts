@@ -1,0 +1,55 @@
+import type { ProposalId } from '../model/ids.ts';
+import type { Policy } from '../model/policy.ts';
+import type {
+  Clock,
+  Compensated,
+  Notifier,
+  PlanRequest,
+  Random,
+  Store,
+  Target,
+  Targets,
+} from '../model/ports.ts';
+import { Problem } from '../model/problem.ts';
+import type { Proposal } from '../model/proposal.ts';
+import type { Links } from './answer.ts';
+import type { Score } from './assess.ts';
+import type { Watch } from './watch.ts';
+
+export interface GatePorts {
+  readonly store: Store;
+  readonly targets: Targets;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly notifier: Notifier;
+}
+
+export interface GateSettings {
+  /** The policy in force now; read again for each decision. */
+  readonly policy: () => Policy;
+  readonly score: (policy: Policy) => Score;
+  readonly links: Links;
+}
+
+/** What the calls of one gate share. Holds no state that a restart would lose. */
+export interface Journey extends GatePorts, GateSettings {
+  readonly watch: Watch;
+  readonly inFlight: Map<ProposalId, Promise<unknown>>;
+  readonly never: AbortSignal;
+}
+
+/** The target of a proposal; one that the file no longer names leaves it unsettled, not lost. */
+export function targetOf(journey: Journey, proposal: Proposal): Target {
+  const target = journey.targets.find(proposal.draft.target);
+  if (target !== undefined) return target;
+  throw new Problem(
+    'target-misconfigured',
+    `the configuration no longer names the target of ${proposal.id}; put it back so that the write can be settled`,
+  );
+}
+
+/** What a connector is asked to plan for a proposal. */
+export function planRequest(proposal: Proposal, compensated: Compensated | null): PlanRequest {
+  const { draft, id } = proposal;
+  return { proposalId: id, operation: draft.operation, arguments: draft.arguments, compensated };
+}

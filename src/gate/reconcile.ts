@@ -1,0 +1,82 @@
+import type { OutcomeEntry } from '../model/entry.ts';
+import type { ProbeAnswer } from '../model/ports.ts';
+import type { Compensated } from '../model/ports.ts';
+import type { Proposal } from '../model/proposal.ts';
+import { appliedOutcome, execute, settle, type Executed, type ExecutePorts } from './execute.ts';
+
+/**
+ * Settles what a crash or a lost reply left open: an intent without an outcome, or one in doubt.
+ *
+ * 1. The target is asked. What took effect is applied, whatever the policy says today.
+ * 2. "Absent" is not proof while a request may still be under way. Where the target itself refuses
+ *    a second effect and the decision still holds, the same key is tried again.
+ * 3. Where it no longer holds, the key is fenced: the target makes sure that it never takes effect.
+ * 4. Anything else stays in doubt, for the next round or a named human (G4).
+ *
+ * A crash here leaves an attempt more, and the same question.
+ */
+export async function reconcile(
+  ports: ExecutePorts,
+  proposal: Proposal,
+  recovery: {
+    readonly compensated: Compensated | null;
+    /** Commits one more intent where a fresh decision still allows exactly this plan; else null. */
+    readonly intendAgain: (proposal: Proposal) => Promise<Proposal | null>;
+  },
+  signal: AbortSignal,
+): Promise<Executed> {
+  const { guarantee } = ports.target;
+  const found = await probe(ports, proposal, false, signal);
+  if (found.kind !== 'absent') return learnt(ports, proposal, found);
+  if (guarantee === 'transactional' || guarantee === 'idempotent') {
+    const again = await recovery.intendAgain(proposal);
+    if (again !== null) {
+      return execute(ports, again, recovery.compensated, 'recovery', signal);
+    }
+  }
+  return learnt(ports, proposal, await probe(ports, proposal, true, signal));
+}
+
+async function probe(
+  ports: ExecutePorts,
+  proposal: Proposal,
+  fence: boolean,
+  signal: AbortSignal,
+): Promise<ProbeAnswer> {
+  return ports.target
+    .probe({ key: proposal.id, fence }, signal)
+    .catch((): ProbeAnswer => ({ kind: 'unknown', reason: 'the target cannot be asked now' }));
+}
+
+async function learnt(
+  ports: ExecutePorts,
+  proposal: Proposal,
+  found: ProbeAnswer,
+): Promise<Executed> {
+  const common = {
+    type: 'outcome',
+    resolved: 'recovery',
+    attempt: proposal.attempt,
+    planDigest: null,
+    reference: null,
+    effects: null,
+    difference: null,
+    conflicts: [],
+  } as const;
+  const outcome = ((): OutcomeEntry | null => {
+    if (found.kind === 'applied') {
+      const planDigest = proposal.assessment?.planDigest ?? null;
+      return { ...common, ...appliedOutcome(found.reference), planDigest, effects: found.effects };
+    }
+    if (found.kind === 'absent' && found.fenced) {
+      const reason =
+        'the attempt was interrupted before it took effect, and the target was told to refuse it for good; propose it again if it is still wanted';
+      return { ...common, status: 'refused', code: 'interrupted', reason };
+    }
+    if (proposal.state === 'in_doubt') return null;
+    const reason = 'whether the write took effect is not known yet; the target is asked again';
+    return { ...common, status: 'in_doubt', code: 'in-doubt', reason };
+  })();
+  if (outcome === null) return { kind: 'settled', proposal };
+  return { kind: 'settled', proposal: await settle(ports, proposal, outcome) };
+}

@@ -1,0 +1,46 @@
+import type { EntryBody, OutcomeEntry } from '../model/entry.ts';
+import { isDenial } from '../model/codes.ts';
+import type { Policy } from '../model/policy.ts';
+import type { TargetRefusal } from '../model/ports.ts';
+import type { Proposal } from '../model/proposal.ts';
+import { decisionEntry } from './commit.ts';
+
+/** What the proposer has to mend is denied; what the target could not do now is refused. */
+export function refusalEntry(
+  proposal: Proposal,
+  policy: Policy,
+  refusal: TargetRefusal,
+  now: number,
+): EntryBody {
+  const { code, reason, conflicts } = refusal;
+  if (!isDenial(code)) return { ...refusedOutcome(proposal, code, reason), conflicts };
+  const rule = `connector.${code}`;
+  return decisionEntry({
+    kind: 'deny',
+    code,
+    reason,
+    settledBy: rule,
+    findings: [{ stage: 'validation', verdict: 'deny', rule, code, reason }],
+    planDigest: null,
+    policyDigest: policy.digest,
+    decidedAt: now,
+    duplicateOf: null,
+  });
+}
+
+/** An outcome that surely left no effect. */
+export function refusedOutcome(proposal: Proposal, code: string, reason: string): OutcomeEntry {
+  return {
+    type: 'outcome',
+    status: 'refused',
+    code,
+    reason,
+    resolved: 'live',
+    attempt: proposal.attempt,
+    planDigest: null,
+    reference: null,
+    effects: null,
+    difference: null,
+    conflicts: [],
+  };
+}

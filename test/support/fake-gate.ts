@@ -1,0 +1,399 @@
+/** A gate that decides nothing: it answers from a script and writes down what it was asked. */
+import type { AppOptions } from '../../src/server/app.ts';
+import type { CredentialPort } from '../../src/server/auth.ts';
+import type { Gate } from '../../src/gate.ts';
+import type { GatewayStatus, ProposalSummary, ProposalView } from '../../src/model/api.ts';
+import type { Freeze } from '../../src/model/freeze.ts';
+import {
+  newCredentialId,
+  newFreezeId,
+  newProposalId,
+  tenantId,
+  type TenantId,
+} from '../../src/model/ids.ts';
+import type { Plan } from '../../src/model/plan.ts';
+import type { AgentPrincipal, PersonPrincipal, Principal } from '../../src/model/principal.ts';
+import { Problem } from '../../src/model/problem.ts';
+import type { Result } from '../../src/model/result.ts';
+
+export const AT = Date.UTC(2026, 10, 20);
+export const PROPOSAL_ID = newProposalId(AT, new Uint8Array(10));
+export const FREEZE_ID = newFreezeId(AT, new Uint8Array(10));
+export const CREDENTIAL_ID = newCredentialId(AT, new Uint8Array(10));
+export const DIGEST = `sha256:${'a'.repeat(64)}` as const;
+export const DRAFT = {
+  target: 'crm',
+  operation: 'sql',
+  arguments: { statement: 'update customers set email = $1', parameters: ['a@example.com'] },
+};
+
+export const TOKENS = {
+  agent: `wga_${'a'.repeat(32)}`,
+  person: `wgp_${'p'.repeat(32)}`,
+  operator: `wgp_${'o'.repeat(32)}`,
+} as const;
+
+const TENANT = acme();
+
+export const AGENT: AgentPrincipal = {
+  kind: 'agent',
+  tenant: TENANT,
+  environment: 'production',
+  name: 'ledger-bot',
+  owner: 'ann',
+  credential: CREDENTIAL_ID,
+};
+export const PERSON: PersonPrincipal = {
+  kind: 'person',
+  tenant: TENANT,
+  environment: 'production',
+  name: 'bob',
+  roles: ['approver'],
+  groups: ['finance'],
+  credential: CREDENTIAL_ID,
+};
+export const OPERATOR: PersonPrincipal = { ...PERSON, name: 'olga', roles: ['operator'] };
+
+function acme(): TenantId {
+  const tenant = tenantId('acme');
+  if (tenant === undefined) throw new Error('`acme` is a tenant name');
+  return tenant;
+}
+
+const COMMON = {
+  proposalId: PROPOSAL_ID,
+  links: { self: `/v1/proposals/${PROPOSAL_ID}`, human: null },
+  retryAfterMs: null,
+  headline: 'updates 3 rows of customers',
+  planDigest: DIGEST,
+  replayed: false,
+} as const;
+
+const DIFFERENCE = {
+  counts: [],
+  rowsGone: [],
+  rowsNew: [
+    {
+      resource: 'public.customers',
+      kind: 'update',
+      key: ['7'],
+      before: { a: '1' },
+      after: { a: null },
+    },
+  ],
+  rowsMoved: [
+    {
+      resource: 'public.customers',
+      key: ['1'],
+      columns: [{ column: 'a', image: 'before', shown: '1', now: '2' }],
+    },
+  ],
+  rowsOmitted: 0,
+  sentence: '1 row more',
+} as const;
+
+/** One result of every state that carries something, and one that does not. */
+export const RESULTS = {
+  applied: {
+    ...COMMON,
+    state: 'applied',
+    code: 'applied',
+    reason: 'committed as transaction 4711',
+    next: 'none',
+    receipt: {
+      proposalId: PROPOSAL_ID,
+      planDigest: DIGEST,
+      reference: '4711',
+      appliedAt: AT,
+      ledgerIndex: 5,
+      leafHash: 'b'.repeat(64),
+      reversible: 'proved',
+    },
+  },
+  waiting: {
+    ...COMMON,
+    state: 'waiting',
+    code: 'approval-required',
+    reason: 'one approver of finance must agree',
+    next: 'wait',
+    retryAfterMs: 5_000,
+    expiresAt: AT + 1_800_000,
+    difference: null,
+  },
+  stale: {
+    ...COMMON,
+    state: 'stale',
+    code: 'plan-drifted',
+    reason: 'the target changed; 1 row more',
+    next: 'wait',
+    difference: DIFFERENCE,
+  },
+  denied: {
+    ...COMMON,
+    state: 'denied',
+    code: 'limit-exceeded',
+    reason: '47000 records, at most 100',
+    next: 'narrow',
+    duplicateOf: null,
+  },
+  refused: {
+    ...COMMON,
+    state: 'refused',
+    code: 'rollback-conflict',
+    reason: 'one row changed since',
+    next: 'ask-human',
+    conflicts: [
+      {
+        resource: 'public.customers',
+        key: ['1'],
+        problem: 'row-changed',
+        columns: [{ column: 'a', expected: '1', found: null }],
+      },
+    ],
+  },
+  previewed: {
+    ...COMMON,
+    proposalId: null,
+    links: { self: null, human: null },
+    state: 'previewed',
+    code: 'previewed',
+    reason: 'policy would allow it',
+    next: 'none',
+    wouldBe: 'allow',
+  },
+  cancelled: {
+    ...COMMON,
+    state: 'cancelled',
+    code: 'cancelled',
+    reason: 'withdrawn by ledger-bot',
+    next: 'none',
+  },
+} as const satisfies Record<string, Result>;
+
+export const SUMMARY: ProposalSummary = {
+  id: PROPOSAL_ID,
+  state: 'waiting',
+  agent: 'ledger-bot',
+  target: 'crm',
+  operation: 'sql',
+  headline: COMMON.headline,
+  planDigest: DIGEST,
+  riskLevel: 'low',
+  code: 'approval-required',
+  proposedAt: AT,
+  expiresAt: AT + 1_800_000,
+  compensates: null,
+  compensatedBy: null,
+};
+
+const PLAN: Plan = {
+  headline: COMMON.headline,
+  class: 'update',
+  resource: 'public.customers',
+  counts: [
+    {
+      resource: 'public.customers',
+      attribution: 'direct',
+      via: null,
+      created: 0,
+      updated: 3,
+      deleted: 0,
+    },
+  ],
+  effects: DIFFERENCE.rowsNew,
+  effectsOmitted: 0,
+  effectsDigest: DIGEST,
+  maskedColumns: [],
+  value: [{ currency: 'GBP', amountMinor: '1200' }],
+  valueComplete: true,
+  recipients: 0,
+  bytes: 120,
+  reversibility: { kind: 'proved', reason: 'the inverse was tried' },
+  resourceSize: 47_000,
+  dependents: ['public.orders'],
+  warnings: [],
+};
+
+export const VIEW: ProposalView = {
+  ...SUMMARY,
+  environment: 'production',
+  arguments: DRAFT.arguments,
+  reason: null,
+  run: null,
+  assessment: {
+    plan: PLAN,
+    planDigest: DIGEST,
+    blastRadius: {
+      records: 3,
+      recordsDirect: 3,
+      recordsIndirect: 0,
+      recordsDeleted: 0,
+      resources: 1,
+      value: PLAN.value,
+      recipients: 0,
+      bytes: 120,
+      amplification: 0,
+    },
+    risk: {
+      score: 12,
+      level: 'low',
+      terms: [{ name: 'scope', value: 0.12, reason: '3 of 100 records' }],
+    },
+    assessedAt: AT,
+  },
+  decision: {
+    kind: 'wait',
+    code: 'approval-required',
+    reason: 'one approver of finance must agree',
+    findings: [
+      {
+        stage: 'approval',
+        verdict: 'wait',
+        rule: 'tiers.confirm',
+        code: 'approval-required',
+        reason: 'the tier is confirm',
+      },
+    ],
+    settledBy: 'tiers.confirm',
+    planDigest: DIGEST,
+    policyDigest: DIGEST,
+    decidedAt: AT,
+    route: [{ groups: ['finance'], quorum: 1 }],
+    expiresAt: AT + 1_800_000,
+  },
+  approvals: [
+    { verdict: 'approve', person: 'bob', groups: [], planDigest: DIGEST, reason: null, at: AT },
+  ],
+  outcome: {
+    status: 'stale',
+    code: 'plan-drifted',
+    reason: 'the target changed',
+    resolved: 'live',
+    attempt: 1,
+    planDigest: DIGEST,
+    reference: null,
+    effects: null,
+    difference: DIFFERENCE,
+    conflicts: [],
+  },
+  drift: { shownDigest: DIGEST, difference: DIFFERENCE, at: AT },
+  history: [{ type: 'proposal', at: AT, index: 1 }],
+};
+
+export const FREEZE: Freeze = {
+  id: FREEZE_ID,
+  scope: { kind: 'agent', name: 'ledger-bot' },
+  reason: 'looks wrong',
+  by: 'olga',
+  at: AT,
+  releasedAt: null,
+};
+
+export const STATUS: GatewayStatus = {
+  name: 'writegate',
+  version: '0.1.0',
+  policyDigest: DIGEST,
+  policyProblem: null,
+  mode: 'active',
+  ledger: { origin: 'writegate.example/acme', vkey: 'writegate.example/acme+00000000+AA', size: 7 },
+  targets: [{ name: 'crm', kind: 'postgres', guarantee: 'transactional' }],
+  startedAt: AT,
+};
+
+/** One call that reached the gate or the credentials: the method and what it was given. */
+export interface Recorded {
+  readonly method: string;
+  readonly given: readonly unknown[];
+}
+
+export const MUTATING = [
+  'propose',
+  'approve',
+  'cancel',
+  'rollback',
+  'stop',
+  'release',
+  'issue',
+  'revoke',
+] as const;
+
+export interface FakeGate extends Gate {
+  readonly calls: Recorded[];
+  /** What `wait` and `status` answer, in turn; the last one again and again. */
+  script: Result[];
+}
+
+/** A gate that proposes into `waiting` and answers `script` after it. Every method may be replaced. */
+export function fakeGate(replaced: Partial<Gate> = {}): FakeGate {
+  const calls: Recorded[] = [];
+  const gate: FakeGate = {
+    calls,
+    script: [RESULTS.waiting],
+    preview: async () => RESULTS.previewed,
+    propose: async () => RESULTS.waiting,
+    approve: async () => RESULTS.applied,
+    cancel: async () => RESULTS.cancelled,
+    rollback: async () => RESULTS.waiting,
+    status: async () => gate.script[0] ?? RESULTS.waiting,
+    wait: async () => {
+      const [first = RESULTS.waiting, ...rest] = gate.script;
+      if (rest.length > 0) gate.script = rest;
+      return first;
+    },
+    view: async () => VIEW,
+    list: async () => ({ items: [SUMMARY], before: PROPOSAL_ID }),
+    stop: async () => FREEZE,
+    release: async () => ({ ...FREEZE, releasedAt: AT }),
+    freezes: async () => [FREEZE],
+    ...replaced,
+  };
+  return recording(gate, calls);
+}
+
+/** Credentials of one agent, one approver and one operator. */
+export function fakeCredentials(calls: Recorded[]): CredentialPort {
+  const holders = new Map<string, Principal>([
+    [TOKENS.agent, AGENT],
+    [TOKENS.person, PERSON],
+    [TOKENS.operator, OPERATOR],
+  ]);
+  const port: CredentialPort = {
+    authenticate: async (token) => holders.get(token),
+    issue: async (_by, holder) => {
+      if (holder.name === 'nobody') {
+        throw new Problem('credential-holder-unknown', 'the configuration names no `nobody`');
+      }
+      return { id: CREDENTIAL_ID, holder: { ...holder, roles: [] }, secret: TOKENS.agent };
+    },
+    revoke: async () => undefined,
+  };
+  const { authenticate } = port;
+  return { ...recording(port, calls), authenticate };
+}
+
+/** The same object, every call of a method written down before it is made. */
+function recording<T extends object>(port: T, calls: Recorded[]): T {
+  return new Proxy(port, {
+    get(target, name, receiver) {
+      const member: unknown = Reflect.get(target, name, receiver);
+      if (typeof member !== 'function') return member;
+      return (...given: unknown[]): unknown => {
+        calls.push({ method: String(name), given });
+        return Reflect.apply(member, target, given);
+      };
+    },
+  });
+}
+
+/** Options of an app over a fake gate; what is logged goes to `logged`. */
+export function appOptions(gate: FakeGate, logged: unknown[] = []): AppOptions {
+  return {
+    gate,
+    credentials: fakeCredentials(gate.calls),
+    status: async () => STATUS,
+    ledgerFolder: null,
+    allowedHosts: ['gateway.example.com'],
+    version: '0.1.0',
+    log: (line, cause) => logged.push([line, cause]),
+  };
+}

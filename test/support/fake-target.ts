@@ -1,0 +1,175 @@
+import { canonicalJson, digestJson } from '../../src/lib/canonical.ts';
+import type { Json } from '../../src/lib/json.ts';
+import { effectJson, type Effect, type Plan } from '../../src/model/plan.ts';
+import type {
+  ApplyAnswer,
+  Compensated,
+  PlanRequest,
+  Target,
+  TargetRefusal,
+} from '../../src/model/ports.ts';
+
+/** What happens to the next call of a kind, once. */
+export type Fault =
+  /** It never reaches the target. */
+  | 'request-lost'
+  /** It takes effect, and the answer is lost. */
+  | 'reply-lost'
+  /** The target says that it cannot now. */
+  | 'busy';
+
+/**
+ * A key-value target in memory with the promise of `postgres`: one effect per key, the digest
+ * compared inside. Operation `set`, arguments `{key, value}`; `{key, value: null}` deletes.
+ */
+export interface FakeTarget extends Target {
+  readonly rows: Map<string, string>;
+  /** Every effect that was committed, in order: the keys of the proposals. */
+  readonly committed: string[];
+  readonly faults: Partial<Record<'plan' | 'apply' | 'probe', Fault>>;
+  /** Called inside `apply` before anything happens; for a world that moves at that instant. */
+  beforeApply: (() => void | Promise<void>) | null;
+}
+
+export function fakeTarget(name: string, rows: Readonly<Record<string, string>> = {}): FakeTarget {
+  const receipts = new Map<string, 'applied' | 'void'>();
+  const target: FakeTarget = {
+    name,
+    kind: 'fake',
+    guarantee: 'transactional',
+    operations: ['set'],
+    rows: new Map(Object.entries(rows)),
+    committed: [],
+    faults: {},
+    beforeApply: null,
+    async plan(request) {
+      if (take(target, 'plan') !== undefined) return refusal('target-busy', 'the target is busy');
+      return planned(target, request);
+    },
+    async apply(request): Promise<ApplyAnswer> {
+      const fault = take(target, 'apply');
+      if (fault === 'request-lost') throw new Error('the request was lost');
+      if (fault === 'busy') return refusal('target-busy', 'the target is busy');
+      await target.beforeApply?.();
+      const receipt = receipts.get(request.key);
+      const answered = (answer: ApplyAnswer): ApplyAnswer => {
+        if (fault === 'reply-lost') throw new Error('the reply was lost');
+        return answer;
+      };
+      if (receipt === 'void') return answered(refusal('target-refused', 'the key was fenced'));
+      const applied = { kind: 'applied', reference: `ref-${request.key}`, effects: null } as const;
+      if (receipt === 'applied') return answered({ ...applied, earlier: true });
+      const answer = planned(target, request);
+      if (answer.kind === 'refused') return answered(answer);
+      if (request.digest(answer.plan) !== request.planDigest) {
+        return answered({ kind: 'drifted', plan: answer.plan });
+      }
+      for (const each of answer.plan.effects) put(target.rows, each);
+      receipts.set(request.key, 'applied');
+      target.committed.push(request.key);
+      return answered({ ...applied, earlier: false });
+    },
+    async probe({ key, fence }) {
+      if (take(target, 'probe') !== undefined) return { kind: 'unknown', reason: 'no answer' };
+      if (receipts.get(key) === 'applied') {
+        return { kind: 'applied', reference: `ref-${key}`, effects: null };
+      }
+      if (fence) receipts.set(key, 'void');
+      return { kind: 'absent', fenced: receipts.get(key) === 'void' };
+    },
+    async close() {},
+  };
+  return target;
+}
+
+function take(target: FakeTarget, call: 'plan' | 'apply' | 'probe'): Fault | undefined {
+  const fault = target.faults[call];
+  delete target.faults[call];
+  return fault;
+}
+
+function refusal(code: TargetRefusal['code'], reason: string): TargetRefusal {
+  return { kind: 'refused', code, reason, permanent: false, span: null, conflicts: [] };
+}
+
+function planned(
+  target: FakeTarget,
+  request: PlanRequest,
+): { readonly kind: 'planned'; readonly plan: Plan } | TargetRefusal {
+  const effects =
+    request.compensated === null
+      ? requested(target, request)
+      : inverse(target, request.compensated);
+  if (effects === 'conflict') return refusal('rollback-conflict', 'the rows changed since');
+  return { kind: 'planned', plan: planOf(effects) };
+}
+
+function requested(target: FakeTarget, request: PlanRequest): readonly Effect[] {
+  const key = text(request.arguments['key']) ?? '';
+  const before = target.rows.get(key);
+  const after = text(request.arguments['value']);
+  return [effect(key, before, after)].filter((each) => each !== null);
+}
+
+function text(value: Json | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function inverse(target: FakeTarget, compensated: Compensated): readonly Effect[] | 'conflict' {
+  const effects: Effect[] = [];
+  for (const { key, before, after } of compensated.effects) {
+    const name = key[0] ?? '';
+    const present = target.rows.get(name);
+    if (present !== (after?.['value'] ?? undefined)) return 'conflict';
+    const back = effect(name, present, before?.['value'] ?? undefined);
+    if (back !== null) effects.push(back);
+  }
+  return effects;
+}
+
+function effect(key: string, before: string | undefined, after: string | undefined): Effect | null {
+  if (before === undefined && after === undefined) return null;
+  const kind = before === undefined ? 'create' : after === undefined ? 'delete' : 'update';
+  const image = (value: string | undefined) => (value === undefined ? null : { value });
+  return { resource: 'rows', kind, key: [key], before: image(before), after: image(after) };
+}
+
+function put(rows: Map<string, string>, { key, after }: Effect): void {
+  const name = key[0] ?? '';
+  const value = after?.['value'];
+  if (value === null || value === undefined) rows.delete(name);
+  else rows.set(name, value);
+}
+
+function planOf(effects: readonly Effect[]): Plan {
+  const count = (kind: Effect['kind']): number =>
+    effects.filter((each) => each.kind === kind).length;
+  const strongest = count('delete') > 0 ? 'delete' : count('update') > 0 ? 'update' : 'create';
+  return {
+    headline: `${count('create')} inserts, ${count('update')} updates, ${count('delete')} deletes in rows`,
+    class: strongest,
+    resource: 'rows',
+    counts: [
+      {
+        resource: 'rows',
+        attribution: 'direct',
+        via: null,
+        created: count('create'),
+        updated: count('update'),
+        deleted: count('delete'),
+      },
+    ],
+    effects,
+    effectsOmitted: 0,
+    effectsDigest: digestJson(effects.map(effectJson)),
+    maskedColumns: [],
+    value: [],
+    valueComplete: true,
+    recipients: 0,
+    bytes: canonicalJson(effects.map(effectJson)).length,
+    reversibility: { kind: 'proved', reason: 'a fake keeps both images' },
+    resourceSize: 100,
+    dependents: [],
+    warnings: [],
+  };
+}

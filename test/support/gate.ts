@@ -1,0 +1,126 @@
+/** A gate over the production store, ledger and policy; only target, clock and random are fakes. */
+import { openGate, type OpenGate } from '../../src/gate.ts';
+import { createSequencer } from '../../src/ledger/sequencer.ts';
+import type { JsonObject } from '../../src/lib/json.ts';
+import type { Draft } from '../../src/model/draft.ts';
+import { credentialId, proposalId, tenantId, type ProposalId } from '../../src/model/ids.ts';
+import type { Store } from '../../src/model/ports.ts';
+import type { AgentPrincipal, PersonPrincipal, Role } from '../../src/model/principal.ts';
+import type { Proposal } from '../../src/model/proposal.ts';
+import { parseConfiguration } from '../../src/policy/parse.ts';
+import { assessRisk } from '../../src/policy/risk.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { countingRandom, fakeClock } from './fakes.ts';
+import { fakeTarget, type FakeTarget } from './fake-target.ts';
+
+/** `bot` may create and update on its own and delete `rows` with a person's yes; `clerk` only with one. */
+export const POLICY = `
+version: 1
+tenant: acme
+environment: test
+targets: { kv: { kind: fake } }
+people:
+  owner: { roles: [approver, operator] }
+  ann: { roles: [approver] }
+  ben: { roles: [operator] }
+agents:
+  bot:
+    owner: owner
+    permissions:
+      - { target: kv, class: [create, update], tier: autonomous }
+      - { target: kv, resource: rows, class: delete, tier: confirm }
+  clerk:
+    owner: owner
+    permissions: [{ target: kv, class: [create, update], tier: confirm }]
+rules:
+  - { id: permit-all, effect: permit, match: { target: kv }, reason: a test }
+budgets:
+  - { name: writes, per: [agent], measure: writes, window: minute, max: 5 }
+routes: { people: { steps: [{ quorum: 1 }], expiresAfter: 30m } }
+defaultRoute: people
+`;
+
+const TENANT = need(tenantId('acme'));
+const CREDENTIAL = need(credentialId(`cred_${'0'.repeat(26)}`));
+
+export interface TestGate {
+  readonly gate: OpenGate;
+  readonly store: Store;
+  readonly target: FakeTarget;
+  readonly clock: ReturnType<typeof fakeClock>;
+  readonly waitingShown: string[];
+  setPolicy(text: string): void;
+  proposal(id: string | null): Promise<Proposal>;
+}
+
+export async function testGate(options: { policy?: string } = {}): Promise<TestGate> {
+  const clock = fakeClock();
+  const random = countingRandom();
+  const target = fakeTarget('kv', { a: '1', b: '2' });
+  const sequencer = createSequencer({ gateway: { id: 'test' } });
+  const store = await openSqliteStore({ path: ':memory:', sequencer, random });
+  let policy = parseConfiguration(options.policy ?? POLICY, 'test.yaml').policy;
+  const waitingShown: string[] = [];
+  const gate = openGate(
+    {
+      store,
+      clock,
+      random,
+      targets: { find: (name) => (name === target.name ? target : undefined) },
+      notifier: { waiting: async (proposal) => void waitingShown.push(proposal.id) },
+    },
+    {
+      policy: () => policy,
+      score: () => (plan, blastRadius) => assessRisk(plan, blastRadius, null),
+      links: { human: () => null },
+    },
+  );
+  return {
+    gate,
+    store,
+    target,
+    clock,
+    waitingShown,
+    setPolicy: (text) => {
+      policy = parseConfiguration(text, 'test.yaml').policy;
+    },
+    proposal: async (id) => need(await store.proposal(TENANT, idOf(id))),
+  };
+}
+
+export function agent(name: string, owner = 'owner'): AgentPrincipal {
+  const common = { tenant: TENANT, environment: 'test', credential: CREDENTIAL };
+  return { kind: 'agent', name, owner, ...common };
+}
+
+export function human(name: string, roles: readonly Role[] = ['approver']): PersonPrincipal {
+  const common = { tenant: TENANT, environment: 'test', credential: CREDENTIAL };
+  return { kind: 'person', name, roles, groups: [], ...common };
+}
+
+export function setDraft(
+  key: string,
+  value: string | null,
+  extra: { idempotencyKey?: string; run?: string; target?: string } = {},
+): Draft {
+  const args: JsonObject = { key, value };
+  return {
+    target: extra.target ?? 'kv',
+    operation: 'set',
+    arguments: args,
+    reason: undefined,
+    idempotencyKey: extra.idempotencyKey,
+    run: extra.run,
+    compensates: undefined,
+  };
+}
+
+export function idOf(text: string | null): ProposalId {
+  return need(proposalId(text ?? ''));
+}
+
+/** Narrows what a test knows to be there. */
+export function need<Value>(value: Value | undefined | null): Value {
+  if (value === undefined || value === null) throw new Error('the test expected a value here');
+  return value;
+}
