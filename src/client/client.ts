@@ -1,0 +1,141 @@
+import type {
+  ApprovalBody,
+  CredentialBody,
+  CredentialView,
+  DraftBody,
+  FreezePage,
+  GatewayStatus,
+  ProposalPage,
+  ProposalView,
+} from '../model/api.ts';
+import type { Freeze, FreezeScope } from '../model/freeze.ts';
+import type { State } from '../model/lifecycle.ts';
+import type { Result } from '../model/result.ts';
+import { send, type Request, type TransportOptions } from './transport.ts';
+
+export interface ClientOptions {
+  /** The gateway's address, `http://127.0.0.1:7411`. */
+  readonly url: string;
+  /** An agent's (`wga_…`) or a person's (`wgp_…`) token. */
+  readonly token: string;
+  readonly fetch?: typeof fetch;
+  /** For tests: resolves after `ms`, or as soon as `signal` aborts. */
+  readonly sleep?: TransportOptions['sleep'];
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface WaitOptions extends CallOptions {
+  /** At most 50,000; the gateway then answers with the present state. */
+  readonly waitMs?: number;
+}
+
+export interface ListOptions extends CallOptions {
+  readonly state?: readonly State[];
+  readonly limit?: number;
+  /** The `before` of the page before. */
+  readonly before?: string;
+}
+
+/** Every method throws `GatewayProblem` for a call that could not be taken. */
+export interface Client {
+  /** Measures a write and takes it back; nothing is proposed. */
+  preview(draft: DraftBody, options?: CallOptions): Promise<Result>;
+  /**
+   * Proposes a write and waits up to `waitMs` (default 0) for it to settle. A lost reply is asked
+   * for again by itself, which writes nothing twice: the gateway derives the key from the draft.
+   * Give `idempotencyKey` where the policy says that the operation may lawfully repeat; only a key
+   * tells a repetition from a second write there.
+   */
+  propose(draft: DraftBody, options?: WaitOptions): Promise<Result>;
+  /** Waits once for a proposal to settle (default: as long as the gateway holds a call, 50 s). */
+  wait(id: string, options?: WaitOptions): Promise<Result>;
+  status(id: string, options?: CallOptions): Promise<Result>;
+  view(id: string, options?: CallOptions): Promise<ProposalView>;
+  list(options?: ListOptions): Promise<ProposalPage>;
+  cancel(id: string, options?: CallOptions): Promise<Result>;
+  /** A person's yes or no to the digest that was on the screen. */
+  approve(id: string, approval: ApprovalBody, options?: CallOptions): Promise<Result>;
+  /** Proposes the inverse of an applied write. */
+  rollback(id: string, options?: CallOptions): Promise<Result>;
+  stop(scope: FreezeScope, reason: string, options?: CallOptions): Promise<Freeze>;
+  release(freezeId: string, reason: string, options?: CallOptions): Promise<Freeze>;
+  freezes(options?: CallOptions): Promise<FreezePage>;
+  issueCredential(holder: CredentialBody['holder'], options?: CallOptions): Promise<CredentialView>;
+  revokeCredential(credentialId: string, options?: CallOptions): Promise<void>;
+  gatewayStatus(options?: CallOptions): Promise<GatewayStatus>;
+}
+
+const WAIT_DEFAULT_MS = 50_000;
+
+/** Makes a client of one gateway. It opens nothing and holds nothing but the token. */
+export function createClient(options: ClientOptions): Client {
+  const { url, token, fetch: fetchPort = fetch, sleep = sleepFor } = options;
+  const transport: TransportOptions = { url, token, fetch: fetchPort, sleep };
+  const get = <Answer>(path: string, call: CallOptions = {}): Promise<Answer> =>
+    send(transport, { method: 'GET', path, isRepeatable: true, signal: call.signal });
+  const post = <Answer>(path: string, request: Partial<Request>): Promise<Answer> =>
+    send(transport, { isRepeatable: false, ...request, method: 'POST', path });
+
+  return {
+    preview: (draft, call) =>
+      post('/v1/previews', { body: draft, isRepeatable: true, signal: call?.signal }),
+    propose: (draft, call) =>
+      post(`/v1/proposals${query({ waitMs: call?.waitMs })}`, {
+        body: draft,
+        isRepeatable: true,
+        signal: call?.signal,
+      }),
+    wait: (id, call) =>
+      get(`${proposal(id)}/result${query({ waitMs: call?.waitMs ?? WAIT_DEFAULT_MS })}`, call),
+    status: (id, call) => get(`${proposal(id)}/result`, call),
+    view: (id, call) => get(proposal(id), call),
+    list: ({ signal, state, limit, before } = {}) =>
+      get(`/v1/proposals${query({ state, limit, before })}`, { signal }),
+    cancel: (id, call) => post(`${proposal(id)}/cancel`, { signal: call?.signal }),
+    approve: (id, approval, call) =>
+      post(`${proposal(id)}/approvals`, { body: approval, signal: call?.signal }),
+    rollback: (id, call) => post(`${proposal(id)}/rollback`, { signal: call?.signal }),
+    stop: (scope, reason, call) =>
+      post('/v1/freezes', { body: { scope, reason }, signal: call?.signal }),
+    release: (id, reason, call) =>
+      post(`/v1/freezes/${encodeURIComponent(id)}/release`, {
+        body: { reason },
+        signal: call?.signal,
+      }),
+    freezes: (call) => get('/v1/freezes', call),
+    issueCredential: (holder, call) =>
+      post('/v1/credentials', { body: { holder }, signal: call?.signal }),
+    revokeCredential: (id, call) =>
+      post(`/v1/credentials/${encodeURIComponent(id)}/revoke`, { signal: call?.signal }),
+    gatewayStatus: (call) => get('/v1/status', call),
+  };
+}
+
+function proposal(id: string): string {
+  return `/v1/proposals/${encodeURIComponent(id)}`;
+}
+
+function query(
+  members: Readonly<Record<string, string | number | readonly string[] | undefined>>,
+): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(members)) {
+    for (const each of [value ?? []].flat()) search.append(name, String(each));
+  }
+  return search.size === 0 ? '' : `?${search.toString()}`;
+}
+
+function sleepFor(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const wake = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', wake);
+      resolve();
+    };
+    const timer = setTimeout(wake, signal?.aborted === true ? 0 : ms);
+    signal?.addEventListener('abort', wake);
+  });
+}

@@ -1,0 +1,155 @@
+/**
+ * The HTTP server. Every request passes, in this order: Host and Origin, the bound on requests in
+ * flight, the credential, the body, the route. What cannot be taken is answered as RFC 9457 and
+ * has changed nothing.
+ */
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Gate } from '../gate.ts';
+import type { GatewayStatus } from '../model/api.ts';
+import { Problem } from '../model/problem.ts';
+import {
+  authorize,
+  challenge,
+  RESOURCE_METADATA_PATH,
+  resourceMetadata,
+  type CredentialPort,
+} from './auth.ts';
+import { openExchanges } from './exchanges.ts';
+import { checkHost } from './hosts.ts';
+import { mountMcp } from './mcp-http.ts';
+import { openApiDocument } from './openapi.ts';
+import { sendProblem, toProblem, type Log } from './problem.ts';
+import { credentialRoutes } from './routes/credentials.ts';
+import { freezeRoutes } from './routes/freezes.ts';
+import { gatewayRoutes } from './routes/gateway.ts';
+import { ledgerRoutes } from './routes/ledger.ts';
+import { proposalRoutes } from './routes/proposals.ts';
+import type { Route } from './routes/route.ts';
+import { serveRoutes } from './routes/serve.ts';
+
+export interface AppOptions {
+  readonly gate: Gate;
+  readonly credentials: CredentialPort;
+  readonly status: () => Promise<GatewayStatus>;
+  /** Where the ledger is published; null where it is not. */
+  readonly ledgerFolder: string | null;
+  /** Values of the `Host` header that are served beside the listening address. */
+  readonly allowedHosts: readonly string[];
+  readonly version: string;
+  readonly log: Log;
+  readonly inFlightMax?: number;
+}
+
+export const BODY_BYTES_MAX = 512 * 1024;
+const IN_FLIGHT_MAX = 256;
+/** How long a caller may take to send a request. */
+const RECEIVE_TIMEOUT_MS = 30_000;
+
+const SECURE_HEADERS = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+} as const;
+
+/** Opens the server without listening. `close()` ends waits, lets calls finish, then returns. */
+export function openApp(options: AppOptions): FastifyInstance {
+  const { credentials, gate, log, version } = options;
+  const stopping = new AbortController();
+  const exchanges = openExchanges(options.inFlightMax ?? IN_FLIGHT_MAX);
+  const app = openBorder(log, async (request, reply) => {
+    checkHost(request, options.allowedHosts);
+    if (stopping.signal.aborted) {
+      throw new Problem('gateway-stopping', 'the gateway is shutting down; try again shortly');
+    }
+    exchanges.begin(request, reply);
+  });
+  serveRoutes(app, { credentials, stopping: stopping.signal }, routesOf(options));
+  for (const resource of ['', '/mcp']) {
+    app.get(`${RESOURCE_METADATA_PATH}${resource}`, (request) =>
+      resourceMetadata(request, resource),
+    );
+  }
+  const mcp = mountMcp({
+    app,
+    gate,
+    version,
+    log,
+    stopping: stopping.signal,
+    bodyBytesMax: BODY_BYTES_MAX,
+    authorize: (request) => authorize(credentials, 'agent', request.headers.authorization),
+  });
+  app.addHook('preClose', async () => {
+    stopping.abort();
+    await exchanges.finished();
+    await mcp.close();
+  });
+  return app;
+}
+
+/** What holds for every request, one that no route takes too. */
+function openBorder(
+  log: Log,
+  admit: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
+): FastifyInstance {
+  function refuse(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const problem = toProblem(error, log);
+    challenge(request, reply, problem);
+    return sendProblem(reply, problem);
+  }
+  const app = Fastify({
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: RECEIVE_TIMEOUT_MS,
+    exposeHeadRoutes: false,
+    // By then every answer that is owed has been sent; what is left are idle connections.
+    forceCloseConnections: true,
+    return503OnClosing: false,
+    frameworkErrors: (error, request, reply) => {
+      secure(reply);
+      refuse(error, request, reply);
+    },
+  });
+  app.addHook('onRequest', async (request, reply) => {
+    secure(reply);
+    await admit(request, reply);
+  });
+  app.setErrorHandler(refuse);
+  app.setNotFoundHandler((request, reply) =>
+    refuse(new Problem('route-unknown', 'nothing is served there'), request, reply),
+  );
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'buffer' },
+    async (_request: FastifyRequest, body: Buffer) => parseJson(body),
+  );
+  return app;
+}
+
+/** Every route under `/v1`; the document describes itself too. */
+function routesOf(options: AppOptions): readonly Route[] {
+  const routes: readonly Route[] = [
+    ...proposalRoutes(options.gate),
+    ...freezeRoutes(options.gate),
+    ...credentialRoutes(options.credentials),
+    ...ledgerRoutes(options.ledgerFolder),
+    ...gatewayRoutes(options.status, () => document),
+  ];
+  const document = openApiDocument(routes, options.version);
+  return routes;
+}
+
+/** On the raw answer, so that what MCP writes by itself carries them too. */
+function secure(reply: FastifyReply): void {
+  for (const [name, value] of Object.entries(SECURE_HEADERS)) reply.raw.setHeader(name, value);
+}
+
+/** An absent body may come with a content type; anything else must be JSON in valid UTF-8. */
+function parseJson(body: Buffer): unknown {
+  if (body.length === 0) return undefined;
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch (cause) {
+    throw new Problem('request-invalid', 'the body is not JSON in UTF-8', { cause });
+  }
+}

@@ -1,0 +1,74 @@
+/** The one parser of drafts, for HTTP and MCP: nothing past it looks at an agent's bytes again. */
+import { isJsonObject, type Json } from '../lib/json.ts';
+import type { DraftBody } from '../model/api.ts';
+import { DRAFT_BOUNDS, type Draft } from '../model/draft.ts';
+import { Problem } from '../model/problem.ts';
+import { DRAFT } from './shapes/requests.ts';
+
+/** The names in a pointer are the agent's: enough to find the place, no more. */
+const AT_LENGTH_MAX = 500;
+
+/** Checks form and bounds of what an agent sent. Throws `draft-invalid` and says where. */
+export function parseDraft(input: unknown): DraftBody {
+  const body = DRAFT.parse(input);
+  checkArguments(body.arguments, '/arguments', 1);
+  if (body.reason !== undefined) checkText(body.reason, '/reason');
+  const sizeBytes = Buffer.byteLength(JSON.stringify(body.arguments));
+  if (sizeBytes > DRAFT_BOUNDS.argumentsBytesMax) {
+    refuse(
+      `the arguments are ${sizeBytes} bytes, at most ${DRAFT_BOUNDS.argumentsBytesMax} are taken; split the write`,
+      '/arguments',
+    );
+  }
+  return body;
+}
+
+/** A parsed draft as the gate takes it. What it compensates never comes from outside. */
+export function toDraft(body: DraftBody): Draft {
+  return {
+    target: body.target,
+    operation: body.operation,
+    arguments: body.arguments,
+    reason: body.reason,
+    idempotencyKey: body.idempotencyKey,
+    run: body.run,
+    compensates: undefined,
+  };
+}
+
+/** Depth, and what JSON can spell but the canonical form, or a JavaScript object, cannot hold. */
+function checkArguments(value: Json, at: string, depth: number): void {
+  if (typeof value === 'string') checkText(value, at);
+  if (typeof value === 'number') checkNumber(value, at);
+  if (typeof value !== 'object' || value === null) return;
+  if (depth > DRAFT_BOUNDS.depthMax) {
+    refuse(`the arguments are nested more than ${DRAFT_BOUNDS.depthMax} deep`, '/arguments');
+  }
+  if (!isJsonObject(value)) {
+    value.forEach((item, index) => checkArguments(item, `${at}/${index}`, depth + 1));
+    return;
+  }
+  for (const [name, member] of Object.entries(value)) {
+    if (name === '__proto__') refuse('a member may not be called `__proto__`', at);
+    checkText(name, at);
+    checkArguments(member, `${at}/${pointerPart(name)}`, depth + 1);
+  }
+}
+
+function checkText(text: string, at: string): void {
+  if (!text.isWellFormed()) refuse('the text has half of a surrogate pair', at);
+}
+
+/** A number that would be rounded on the way is not the one that the agent meant. */
+function checkNumber(value: number, at: string): void {
+  if (Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value))) return;
+  refuse('the number is too large to be exact; send it as a string', at);
+}
+
+function pointerPart(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+function refuse(message: string, at: string): never {
+  throw new Problem('draft-invalid', message, { at: at.slice(0, AT_LENGTH_MAX) });
+}

@@ -1,0 +1,81 @@
+/** MCP over Streamable HTTP, on the same server and behind the same checks as `/v1`. */
+import { toNodeHandler, type NodeIncomingMessageLike } from '@modelcontextprotocol/node';
+import { createMcpHandler, type AuthInfo } from '@modelcontextprotocol/server';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Gate } from '../gate.ts';
+import type { Principal } from '../model/principal.ts';
+import { gatewayFor } from './gateway.ts';
+import { goneSignal } from './exchanges.ts';
+import { mcpServer } from './mcp.ts';
+import type { Log } from './problem.ts';
+
+export interface McpMount {
+  readonly app: FastifyInstance;
+  readonly gate: Gate;
+  readonly version: string;
+  readonly log: Log;
+  readonly stopping: AbortSignal;
+  readonly bodyBytesMax: number;
+  /** Refuses whoever is not an agent. */
+  readonly authorize: (request: FastifyRequest) => Promise<Principal>;
+}
+
+/** What the credential check leaves for the factory, which the SDK calls once per request. */
+interface Caller {
+  readonly principal: Principal;
+  readonly ended: AbortSignal;
+}
+
+/** Serves `/mcp`; `close` ends the streams that listen. */
+export function mountMcp(mount: McpMount): { close(): Promise<void> } {
+  const { app, gate, version, log, stopping } = mount;
+  const callers = new WeakMap<AuthInfo, Caller>();
+  const mcp = createMcpHandler(
+    ({ authInfo }) => {
+      const caller = authInfo && callers.get(authInfo);
+      if (caller === undefined) throw new Error('an MCP request came past the credential check');
+      const { principal, ended } = caller;
+      return mcpServer(gatewayFor(gate, principal), { version, log, ended });
+    },
+    {
+      maxRequestBodySize: mount.bodyBytesMax,
+      onerror: (error) => log('an MCP request could not be served', error),
+    },
+  );
+  const serve = toNodeHandler(mcp, {
+    maxRequestBodySize: mount.bodyBytesMax,
+    onerror: (error) => log('an MCP request could not be read', error),
+  });
+
+  app.register(async (scope) => {
+    // The SDK reads the body itself: JSON-RPC has its own answers to what is malformed.
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', (_request, _payload, done) => done(null));
+    scope.route({
+      method: ['GET', 'POST', 'DELETE'],
+      url: '/mcp',
+      handler: async (request, reply) => {
+        const principal = await mount.authorize(request);
+        const gone = goneSignal(reply);
+        // The token stops at this border; nothing behind it needs more than the principal.
+        const auth: AuthInfo = { token: '', clientId: principal.name, scopes: [] };
+        callers.set(auth, { principal, ended: AbortSignal.any([gone, stopping]) });
+        reply.hijack();
+        // Not awaited: the SDK's promise of a call that was cancelled never settles.
+        void serve(incoming(request, auth), reply.raw);
+      },
+    });
+  });
+  return { close: () => mcp.close() };
+}
+
+/** The request as the SDK's adapter takes it, its body unread. */
+function incoming({ raw }: FastifyRequest, auth: AuthInfo): NodeIncomingMessageLike {
+  return {
+    method: raw.method ?? 'POST',
+    url: raw.url ?? '/mcp',
+    headers: raw.headers,
+    auth,
+    [Symbol.asyncIterator]: () => raw[Symbol.asyncIterator](),
+  };
+}

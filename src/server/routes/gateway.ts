@@ -1,0 +1,58 @@
+/** What the gateway says about itself; nothing here needs a credential or gives a secret away. */
+import type { GatewayStatus } from '../../model/api.ts';
+import { Problem, PROBLEMS } from '../../model/problem.ts';
+import { isProblemCode } from '../problem.ts';
+import { GATEWAY_STATUS, HEALTH, PROBLEM_ROW } from '../shapes/gateway-answers.ts';
+import type { Route } from './route.ts';
+
+const PUBLIC_READ = {
+  method: 'GET',
+  access: 'public',
+  query: null,
+  body: null,
+  status: 200,
+} as const;
+
+export function gatewayRoutes(
+  status: () => Promise<GatewayStatus>,
+  openApi: () => unknown,
+): readonly Route[] {
+  return [
+    {
+      ...PUBLIC_READ,
+      path: '/v1/status',
+      operationId: 'gatewayStatus',
+      summary: 'Version, policy, ledger and targets of this gateway',
+      answer: GATEWAY_STATUS,
+      take: () => status(),
+    },
+    {
+      ...PUBLIC_READ,
+      path: '/v1/healthz',
+      operationId: 'health',
+      summary: 'Answers while the gateway takes calls',
+      answer: HEALTH,
+      take: () => ({ ok: true }),
+    },
+    {
+      ...PUBLIC_READ,
+      path: '/v1/openapi.json',
+      operationId: 'openApi',
+      summary: 'This document',
+      answer: { type: 'object' },
+      take: openApi,
+    },
+    {
+      ...PUBLIC_READ,
+      path: '/v1/problems/{code}',
+      operationId: 'problem',
+      summary: 'What a problem code means and who can do something about it',
+      answer: PROBLEM_ROW,
+      take: ({ param }) => {
+        const code = param('code');
+        if (isProblemCode(code)) return { code, ...PROBLEMS[code] };
+        throw new Problem('route-unknown', 'there is no problem of that code');
+      },
+    },
+  ];
+}

@@ -1,0 +1,64 @@
+/** What the HTTP API gives about itself: stops, credentials, status, problems. */
+import { PROBLEMS } from '../../model/problem.ts';
+import {
+  AT,
+  AT_OR_NULL,
+  described,
+  list,
+  object,
+  oneOf,
+  TEXT,
+  TEXT_OR_NULL,
+  WHOLE,
+  YES_NO,
+} from './schema.ts';
+
+export const FREEZE_VIEW = object({
+  id: TEXT,
+  scope: object({ kind: oneOf('all', 'agent', 'target', 'run'), name: TEXT }, ['name']),
+  reason: TEXT,
+  by: TEXT,
+  at: AT,
+  releasedAt: AT_OR_NULL,
+});
+
+export const FREEZE_PAGE = object({ items: list(FREEZE_VIEW) });
+
+export const CREDENTIAL_VIEW = object({
+  id: TEXT,
+  holder: object({
+    kind: oneOf('agent', 'person'),
+    name: TEXT,
+    roles: list(oneOf('operator', 'approver', 'auditor')),
+  }),
+  secret: described(TEXT, 'the bearer token; shown this once'),
+});
+
+export const GATEWAY_STATUS = object({
+  name: { type: 'string', const: 'writegate' },
+  version: TEXT,
+  policyDigest: TEXT,
+  policyProblem: TEXT_OR_NULL,
+  mode: oneOf('active', 'observe'),
+  ledger: object({ origin: TEXT, vkey: TEXT, size: WHOLE }),
+  targets: list(object({ name: TEXT, kind: TEXT, guarantee: TEXT })),
+  startedAt: AT,
+});
+
+export const HEALTH = object({ ok: YES_NO });
+
+const CODE = oneOf(...Object.keys(PROBLEMS));
+const ACTS = described(oneOf('caller', 'operator', 'nobody'), 'who can do something about it');
+
+/** RFC 9457. */
+export const PROBLEM_DOCUMENT = object({
+  type: { type: 'string', pattern: '^/v1/problems/[a-z-]+$' },
+  title: TEXT,
+  status: WHOLE,
+  code: CODE,
+  detail: TEXT,
+  at: described(TEXT_OR_NULL, 'where in the input: a JSON pointer'),
+  acts: ACTS,
+});
+
+export const PROBLEM_ROW = object({ code: CODE, status: WHOLE, title: TEXT, acts: ACTS });

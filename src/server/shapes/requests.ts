@@ -1,0 +1,128 @@
+/** What the HTTP API and MCP take. The interfaces are in `model/api.ts`; unknown members are refused. */
+import { WAIT_MS_MAX } from '../../model/api.ts';
+import type {
+  ApprovalBody,
+  CredentialBody,
+  DraftBody,
+  FreezeBody,
+  ReleaseBody,
+} from '../../model/api.ts';
+import { DRAFT_BOUNDS } from '../../model/draft.ts';
+import { STATES, type State } from '../../model/lifecycle.ts';
+import { PAGE_MAX } from '../../model/ports.ts';
+import { closed, described, DIGEST, list, oneOf, TEXT } from './schema.ts';
+import { queryShape, shape, type JsonSchema, type Shape } from './shape.ts';
+
+/** No control, format or unassigned character, no line break: what is shown to people must look like what it is. */
+const NAME: JsonSchema = {
+  type: 'string',
+  minLength: 1,
+  maxLength: DRAFT_BOUNDS.nameLengthMax,
+  pattern: '^[^\\p{C}\\p{Zl}\\p{Zp}]+$',
+};
+const REASON: JsonSchema = { type: 'string', maxLength: DRAFT_BOUNDS.reasonLengthMax };
+const REASON_GIVEN: JsonSchema = { ...REASON, minLength: 1 };
+
+/** As it can stand in a header: visible ASCII, spaces only inside. */
+export const IDEMPOTENCY_KEY: JsonSchema = {
+  type: 'string',
+  minLength: 1,
+  maxLength: DRAFT_BOUNDS.idempotencyKeyLengthMax,
+  pattern: '^[!-~](?:[ -~]*[!-~])?$',
+  description:
+    'the same for every try of the same write; the same key with other arguments is a problem',
+};
+
+export const DRAFT_MEMBERS: Readonly<Record<string, JsonSchema>> = {
+  target: described(NAME, 'name of a configured system'),
+  operation: described(
+    NAME,
+    'one kind of write that the target offers; for `postgres` it is `sql`',
+  ),
+  arguments: {
+    type: 'object',
+    description: 'what the operation takes; for `sql`: `statement` and `parameters`',
+  },
+  reason: described(
+    REASON,
+    'why, in your own words; shown to people, takes no part in the decision',
+  ),
+  idempotencyKey: IDEMPOTENCY_KEY,
+  run: described(NAME, 'your run or session; budgets and stops may be per run'),
+};
+export const DRAFT_OPTIONAL = ['reason', 'idempotencyKey', 'run'] as const;
+
+/** The form alone; `draft.ts` holds the bounds too, and is what a border calls. */
+export const DRAFT: Shape<DraftBody> = shape(
+  closed(DRAFT_MEMBERS, DRAFT_OPTIONAL),
+  'draft-invalid',
+);
+
+export const APPROVAL: Shape<ApprovalBody> = shape(
+  closed(
+    {
+      planDigest: described(DIGEST, 'of the plan that was on the screen'),
+      verdict: oneOf('approve', 'deny'),
+      reason: REASON,
+    },
+    ['reason'],
+  ),
+  'request-invalid',
+);
+
+export const FREEZE: Shape<FreezeBody> = shape(
+  closed({
+    scope: {
+      type: 'object',
+      required: ['kind'],
+      oneOf: [
+        closed({ kind: { type: 'string', const: 'all' } }),
+        closed({ kind: oneOf('agent', 'target', 'run'), name: NAME }),
+      ],
+    },
+    reason: REASON_GIVEN,
+  }),
+  'request-invalid',
+);
+
+export const RELEASE: Shape<ReleaseBody> = shape(
+  closed({ reason: REASON_GIVEN }),
+  'request-invalid',
+);
+
+export const CREDENTIAL: Shape<CredentialBody> = shape(
+  closed({ holder: closed({ kind: oneOf('agent', 'person'), name: NAME }) }),
+  'request-invalid',
+);
+
+export const WAIT_MS: JsonSchema = {
+  type: 'integer',
+  minimum: 0,
+  maximum: WAIT_MS_MAX,
+  description: 'how long to wait for the proposal to settle; then the answer is its present state',
+};
+
+export interface WaitQuery {
+  readonly waitMs?: number;
+}
+
+export const WAIT_QUERY: Shape<WaitQuery> = queryShape(closed({ waitMs: WAIT_MS }, ['waitMs']));
+
+/** What `list` may be narrowed to; newest first. */
+export interface ListQuery {
+  readonly state?: readonly State[];
+  readonly limit?: number;
+  readonly before?: string;
+}
+
+export const PAGE_DEFAULT = 50;
+
+export const LIST_SCHEMA: JsonSchema = closed(
+  {
+    state: { ...list(oneOf(...STATES)), maxItems: STATES.length },
+    limit: { type: 'integer', minimum: 1, maximum: PAGE_MAX, default: PAGE_DEFAULT },
+    before: described(TEXT, 'a proposal id: only those proposed before it'),
+  },
+  ['state', 'limit', 'before'],
+);
+export const LIST_QUERY: Shape<ListQuery> = queryShape(LIST_SCHEMA);
