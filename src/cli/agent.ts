@@ -1,0 +1,87 @@
+import type { Command } from 'commander';
+import { credentialId } from '../model/ids.ts';
+import { configurationPath, withConfiguration, type ConfigurationOption } from './configuration.ts';
+import { connect } from './connect.ts';
+import { printCredential } from './credential.ts';
+import { pairLines } from './render-result.ts';
+import {
+  print,
+  UsageError,
+  withConnection,
+  withExample,
+  withJson,
+  type ConnectionOptions,
+  type JsonOption,
+  type Shell,
+} from './shell.ts';
+
+type ListOptions = JsonOption & ConfigurationOption;
+
+/** `agent add | list | revoke`: credentials of agents. */
+export function addAgent(program: Command, shell: Shell): void {
+  const agent = program.command('agent').description('make and revoke credentials of agents');
+  withExample(
+    withConnection(
+      agent
+        .command('add')
+        .description('make a credential for an agent of writegate.yaml; shows its token once')
+        .argument('<name>', 'agent'),
+    ),
+    'writegate agent add crm-bot',
+  ).action((name: string, options: ConnectionOptions) => add(shell, name, options));
+  withExample(
+    withJson(
+      withConfiguration(agent.command('list').description('list the agents of writegate.yaml')),
+    ),
+    'writegate agent list',
+  ).action((options: ListOptions) => list(shell, options));
+  withExample(
+    withConnection(
+      agent
+        .command('revoke')
+        .description('revoke a credential of an agent or a person, at once and for good')
+        .argument('<credential>', 'id that `add` printed'),
+    ),
+    'writegate agent revoke cred_01…',
+  ).action((id: string, options: ConnectionOptions) => revoke(shell, id, options));
+}
+
+async function add({ io }: Shell, name: string, options: ConnectionOptions): Promise<void> {
+  const client = await connect(io, options, 'person');
+  const credential = await client.issueCredential({ kind: 'agent', name });
+  printCredential(io, options, credential);
+}
+
+async function list({ io }: Shell, options: ListOptions): Promise<void> {
+  const { loadConfiguration } = await import('../main/configuration.ts');
+  const { policy } = await loadConfiguration(configurationPath(io, options));
+  const agents = [...policy.agents.values()];
+  const items = agents.map(({ name, owner, permissions }) => ({
+    name,
+    owner,
+    tiers: permissions.map((permission) => permission.tier),
+  }));
+  print(io, options, { items }, () =>
+    items.length === 0
+      ? ['no agents; add one under `agents` in writegate.yaml']
+      : pairLines(items.map((agent) => [agent.name, describe(agent)])),
+  );
+}
+
+function describe(agent: {
+  readonly owner: string | null;
+  readonly tiers: readonly string[];
+}): string {
+  const tiers = agent.tiers.length === 0 ? 'read-only' : [...new Set(agent.tiers)].join(', ');
+  return agent.owner === null ? tiers : `${tiers}; owned by ${agent.owner}`;
+}
+
+async function revoke({ io }: Shell, text: string, options: ConnectionOptions): Promise<void> {
+  const id = credentialId(text);
+  if (id === undefined) {
+    throw new UsageError(`expected a credential id like \`cred_01…\`, found \`${text}\``);
+  }
+  const client = await connect(io, options, 'person');
+  await client.revokeCredential(id);
+  print(io, options, { id, revoked: true }, () => [`${id} is revoked`]);
+}

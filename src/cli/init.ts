@@ -1,0 +1,77 @@
+import { writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { exists, prepareFolder, writePrivate, type DataFolder } from '../main/folder.ts';
+import { configurationPath, withConfiguration, type ConfigurationOption } from './configuration.ts';
+import { folderOf } from './connect.ts';
+import { nextCommands, whole } from './look.ts';
+import { print, withExample, withFolder, type FolderOptions, type Shell } from './shell.ts';
+import { configurationTemplate } from './template.ts';
+
+interface InitOptions extends FolderOptions, ConfigurationOption {
+  readonly targetUrl?: string;
+  readonly person?: string;
+}
+
+const AGENT = 'crm-bot';
+const URL_VARIABLE = 'CRM_URL';
+
+/** `init`: what a gateway needs, made where it is missing; nothing is overwritten. */
+export function addInit(program: Command, shell: Shell): void {
+  const command = withConfiguration(
+    program
+      .command('init')
+      .description('write a commented writegate.yaml, the data folder, its keys and your token'),
+  )
+    .option('--target-url <url>', `URL of your PostgreSQL; else $${URL_VARIABLE} when it runs`)
+    .option('--person <name>', 'your name in writegate.yaml; else that of your account');
+  withExample(
+    withFolder(command),
+    'writegate init',
+    'writegate init --target-url postgres://wg_writer:…@db.example.org/crm',
+  ).action((options: InitOptions) => init(shell, options));
+}
+
+async function init({ io }: Shell, options: InitOptions): Promise<void> {
+  const path = configurationPath(io, options);
+  const folder = folderOf(io, options);
+  await prepareFolder(folder);
+  const isWritten = !(await exists(path));
+  if (isWritten) {
+    const urlReference = await urlReferenceOf(folder, options.targetUrl);
+    const person = options.person ?? accountName();
+    const text = configurationTemplate({ person, agent: AGENT, urlReference });
+    await writeFile(path, text, { flag: 'wx' });
+  }
+  const { prepareGateway } = await import('../main.ts');
+  const { vkey } = await prepareGateway({ configPath: path, dataFolder: folder.path });
+  const made = { configuration: path, isWritten, dataFolder: folder.path, vkey };
+  const needsUrl = isWritten && options.targetUrl === undefined;
+  print(io, options, { ...made, operatorToken: folder.operatorToken }, (look) => [
+    ...whole(look, isWritten ? 'wrote' : 'kept', path),
+    ...whole(look, 'data folder', folder.path),
+    ...whole(look, 'your token', folder.operatorToken),
+    ...whole(look, 'ledger key', vkey),
+    ...nextCommands(look, [
+      ...(needsUrl ? [`export ${URL_VARIABLE}=postgres://wg_writer:…@db.example.org/crm`] : []),
+      'writegate up',
+    ]),
+  ]);
+}
+
+/** The URL holds a password: it goes into a file of its own, and the configuration names that. */
+async function urlReferenceOf(folder: DataFolder, url: string | undefined): Promise<string> {
+  if (url === undefined) return `\${env:${URL_VARIABLE}}`;
+  const file = join(folder.path, 'crm.url');
+  await writePrivate(file, `${url}\n`);
+  return `\${file:${file}}`;
+}
+
+/** The account's name where it can stand in the file; root is nobody's name. */
+function accountName(): string {
+  const { username } = userInfo();
+  return /^[A-Za-z][A-Za-z0-9._-]{0,63}$/.test(username) && username !== 'root'
+    ? username
+    : 'operator';
+}

@@ -1,0 +1,330 @@
+/**
+ * The composition root: the only file that knows every concrete class.
+ *
+ * A gateway starts in this order, and each step leaves what the next start takes up again:
+ * configuration, data folder and key, store, first entries, targets, what a crash left in doubt
+ * (`tick`), published ledger; only then does it listen.
+ */
+import { strict as assert } from 'node:assert';
+import { CONNECTORS } from './connectors/index.ts';
+import type { Score } from './gate/assess.ts';
+import { openGate, type OpenGate } from './gate.ts';
+import { createPublisher, type Publisher } from './ledger/publish.ts';
+import { createSequencer } from './ledger/sequencer.ts';
+import { createKeyFile, openSigner, originOf } from './ledger/signer.ts';
+import { Opened } from './main/closing.ts';
+import {
+  commitLog,
+  keepConfiguration,
+  loadConfiguration,
+  LOG_ACT,
+  policyEntry,
+  type ConfigurationInForce,
+} from './main/configuration.ts';
+import { openCredentials } from './main/credentials.ts';
+import {
+  dataFolder,
+  exists,
+  prepareFolder,
+  removePlace,
+  writePlace,
+  type DataFolder,
+} from './main/folder.ts';
+import { listen } from './main/listen.ts';
+import { provideOperator } from './main/operator.ts';
+import { takeTurns } from './main/turns.ts';
+import { VERSION } from './main/version.ts';
+import { systemRandom, wallClock } from './main/world.ts';
+import type { GatewayStatus } from './model/api.ts';
+import { tenantId, type TenantId } from './model/ids.ts';
+import type { Configuration, Policy } from './model/policy.ts';
+import type { Clock, Notifier, Random, Signer, Store, Target } from './model/ports.ts';
+import { Problem } from './model/problem.ts';
+import { matchesResource } from './policy/match.ts';
+import { assessRisk } from './policy/risk.ts';
+import { openApp } from './server/app.ts';
+import type { Log } from './server/problem.ts';
+import { openSqliteStore } from './store/sqlite.ts';
+
+/** How often what waits is expired, what is in doubt is asked after, and the file is looked at. */
+const TICK_MS = 1_000;
+/** How long a grown ledger stays unpublished, at most. */
+const PUBLISH_MS = 500;
+
+export interface GatewayOptions {
+  /** Path of `writegate.yaml`. */
+  readonly configPath: string;
+  /** Path of the data folder; made where it is missing. */
+  readonly dataFolder: string;
+  /** In place of what the file says under `listen`. */
+  readonly host?: string;
+  readonly port?: number;
+  /** Ms since the epoch; tests and the demo hand in their own. */
+  readonly now?: () => number;
+  /** The environment variables that targets may name. */
+  readonly environment: (name: string) => string | undefined;
+  /** Lines for the operator; `cause` is for a log, not for a caller. */
+  readonly log: Log;
+}
+
+/** A gateway that listens. */
+export interface Gateway {
+  readonly url: string;
+  readonly vkey: string;
+  readonly folder: DataFolder;
+  readonly configuration: ConfigurationInForce;
+  readonly gate: OpenGate;
+  /** Publishes what the ledger grew by, now. */
+  publish(): Promise<void>;
+  /** Takes no more calls, finishes what is being carried out, publishes, lets go; idempotent. */
+  close(): Promise<void>;
+}
+
+/** What a gateway stands on, before it has targets or listens. */
+interface Ground {
+  readonly configuration: Configuration;
+  readonly folder: DataFolder;
+  readonly tenant: TenantId;
+  readonly store: Store;
+  readonly signer: Signer;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/**
+ * Opens a gateway and returns once it answers. Problems: `configuration-…`, `store-…`,
+ * `ledger-inconsistent`, `target-misconfigured`. What was opened is closed again on a problem.
+ */
+export async function openGateway(options: GatewayOptions): Promise<Gateway> {
+  const opened = new Opened();
+  try {
+    return await startGateway(options, opened);
+  } catch (error) {
+    // The first error says more than what it leads to.
+    await opened.close().catch((cause: unknown) => options.log('closing went wrong too', cause));
+    throw error;
+  }
+}
+
+async function startGateway(options: GatewayOptions, opened: Opened): Promise<Gateway> {
+  const { log } = options;
+  const ground = await openGround(options);
+  const { configuration: first, folder, store, signer, clock, random } = ground;
+  opened.add(() => store.close());
+  const configuration = keepConfiguration(
+    { ...ground, path: options.configPath, onChange: (line) => log(line, undefined) },
+    first,
+  );
+  const targets = await openTargets(first, options, opened);
+  const publisher = await openPublisher(ground);
+  opened.add(() => publisher.publish());
+  await commitLog(ground, [policyEntry(first)]);
+  await provideOperator(ground, false);
+
+  const gate = openGate(
+    { store, targets: { find: (name) => targets.get(name) }, clock, random, notifier: SILENT },
+    { policy: () => configuration.current().policy, score: scoreOf, links: { human: () => null } },
+  );
+  opened.add(() => gate.drain());
+  await gate.tick();
+  await publisher.publish();
+
+  const startedAt = clock.now();
+  const app = openApp({
+    gate,
+    credentials: openCredentials({ ...ground, configuration: configuration.current }),
+    status: () => statusOf(ground, configuration, targets, startedAt),
+    ledgerFolder: folder.ledger,
+    allowedHosts: first.allowedHosts,
+    version: VERSION,
+    log,
+  });
+  opened.add(() => app.close());
+  const url = await listen(app, { ...first.listen, ...listenOptions(options) });
+  await writePlace(folder, { url, pid: process.pid, startedAt });
+  opened.add(() => removePlace(folder));
+  opened.add(keepTurning({ clock, log, gate, configuration, publisher }));
+
+  return {
+    url,
+    vkey: signer.vkey,
+    folder,
+    configuration,
+    gate,
+    publish: async () => void (await publisher.publish()),
+    close: () => opened.close(),
+  };
+}
+
+function openPublisher({ folder, signer, store, tenant }: Ground): Promise<Publisher> {
+  return createPublisher({
+    folder: folder.ledger,
+    signer,
+    source: {
+      tree: () => store.tree(tenant),
+      entries: (from, limit) => store.entries(tenant, from, limit),
+    },
+  });
+}
+
+async function statusOf(
+  { signer, store, tenant }: Ground,
+  configuration: ConfigurationInForce,
+  targets: ReadonlyMap<string, Target>,
+  startedAt: number,
+): Promise<GatewayStatus> {
+  const { policy } = configuration.current();
+  return {
+    name: 'writegate',
+    version: VERSION,
+    policyDigest: policy.digest,
+    policyProblem: configuration.problem(),
+    mode: policy.mode,
+    ledger: { origin: signer.name, vkey: signer.vkey, size: (await store.tree(tenant)).size },
+    targets: [...targets.values()].map(({ name, kind, guarantee }) => ({ name, kind, guarantee })),
+    startedAt,
+  };
+}
+
+/** Makes what a gateway needs and the first operator's token, and leaves no gateway running. */
+export async function prepareGateway(
+  options: Pick<GatewayOptions, 'configPath' | 'dataFolder' | 'now'>,
+): Promise<{ readonly folder: DataFolder; readonly vkey: string }> {
+  const ground = await openGround(options);
+  try {
+    await provideOperator(ground, true);
+    return { folder: ground.folder, vkey: ground.signer.vkey };
+  } finally {
+    await ground.store.close();
+  }
+}
+
+async function openGround(
+  options: Pick<GatewayOptions, 'configPath' | 'dataFolder' | 'now'>,
+): Promise<Ground> {
+  const configuration = await loadConfiguration(options.configPath);
+  const tenant = tenantId(configuration.tenant);
+  assert(tenant !== undefined, 'the schema of the file lets only tenant names through');
+  const folder = dataFolder(options.dataFolder);
+  const random = systemRandom;
+  await prepareFolder(folder);
+  const isNew = !(await exists(folder.ledgerKey));
+  if (isNew && (await exists(folder.store))) throw keyIsGone(folder);
+  if (isNew) await createKeyFile(folder.ledgerKey, originOf(tenant), random);
+  const signer = await openSigner(folder.ledgerKey);
+  if (signer.name !== originOf(tenant)) throw otherTenant(folder, signer, tenant);
+  const sequencer = createSequencer({ gateway: { id: GATEWAY_ID } });
+  const store = await openSqliteStore({ path: folder.store, sequencer, random });
+  const ground = {
+    configuration,
+    folder,
+    tenant,
+    store,
+    signer,
+    random,
+    clock: wallClock(options.now),
+  };
+  try {
+    await begin(ground);
+    return ground;
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/** One gateway holds the store; its log needs no name to tell it from others. */
+const GATEWAY_ID = 'gateway-1';
+
+/** People are told by the inbox alone. */
+const SILENT: Notifier = { waiting: () => Promise.resolve() };
+
+/** The log's first entry, once. */
+async function begin({ store, tenant, signer, clock }: Ground): Promise<void> {
+  if ((await store.actStep(tenant, LOG_ACT)) > 0) return;
+  await commitLog({ store, clock, tenant }, [{ type: 'genesis', origin: signer.name }]);
+}
+
+async function openTargets(
+  { targets }: Configuration,
+  { environment }: GatewayOptions,
+  opened: Opened,
+): Promise<ReadonlyMap<string, Target>> {
+  const map = new Map<string, Target>();
+  for (const { name, kind, settings } of targets) {
+    const connector = CONNECTORS.find((each) => each.kind === kind);
+    if (connector === undefined) {
+      const kinds = CONNECTORS.map((each) => `\`${each.kind}\``).join(', ');
+      throw new Problem(
+        'configuration-invalid',
+        `expected one of ${kinds} as kind of target \`${name}\`, found \`${kind}\``,
+        { at: `/targets/${name}/kind` },
+      );
+    }
+    const target = await connector.open(name, settings, environment);
+    opened.add(() => target.close());
+    map.set(name, target);
+  }
+  return map;
+}
+
+/** Scores a plan against the tightest limit on records that its resource has. */
+function scoreOf(policy: Policy): Score {
+  return (plan, blastRadius) => {
+    const bounds = policy.limits
+      .filter((limit) => matchesResource(limit.match, plan.resource))
+      .flatMap((limit) => limit.recordsMax ?? []);
+    const limits = bounds.length === 0 ? null : { recordsMax: Math.min(...bounds) };
+    return assessRisk(plan, blastRadius, limits);
+  };
+}
+
+function listenOptions({ host, port }: GatewayOptions): { host?: string; port?: number } {
+  return { ...(host !== undefined && { host }), ...(port !== undefined && { port }) };
+}
+
+/** Starts the timers; what it returns ends them and waits for their last turns. */
+function keepTurning(gateway: {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly gate: OpenGate;
+  readonly configuration: ConfigurationInForce;
+  readonly publisher: Publisher;
+}): () => Promise<void> {
+  const { clock, log, gate, configuration, publisher } = gateway;
+  const stop = new AbortController();
+  const turns = (name: string, intervalMs: number, turn: () => Promise<unknown>): Promise<void> =>
+    takeTurns(
+      {
+        clock,
+        intervalMs,
+        stop: stop.signal,
+        onError: (error) => log(`${name} did not go through; it is tried again`, error),
+      },
+      async () => void (await turn()),
+    );
+  const all = [
+    turns('reconciliation', TICK_MS, () => gate.tick()),
+    turns('reading the configuration', TICK_MS, () => configuration.reload()),
+    turns('publishing the ledger', PUBLISH_MS, () => publisher.publish()),
+  ];
+  return async () => {
+    stop.abort();
+    await Promise.all(all);
+  };
+}
+
+function keyIsGone(folder: DataFolder): Problem {
+  return new Problem(
+    'ledger-inconsistent',
+    `there is a store in \`${folder.path}\` but no \`ledger.key\`; put the key back from your copy: a new one would begin another log`,
+  );
+}
+
+function otherTenant(folder: DataFolder, signer: Signer, tenant: TenantId): Problem {
+  return new Problem(
+    'configuration-invalid',
+    `expected the tenant of \`${signer.name}\`, whose data \`${folder.path}\` holds, found \`${tenant}\`; name another data folder, or put the tenant back`,
+    { at: '/tenant' },
+  );
+}

@@ -1,0 +1,138 @@
+/**
+ * The data folder: what a gateway keeps between runs. The folder is 0700 and the secrets in it
+ * are 0600; a folder that others can read is refused rather than mended behind someone's back.
+ */
+import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { join, resolve } from 'node:path';
+import type { Json } from '../lib/json.ts';
+import { isJsonObject } from '../lib/json.ts';
+import { Problem } from '../model/problem.ts';
+import { Secret } from '../lib/secret.ts';
+
+/** Paths of what the data folder holds. */
+export interface DataFolder {
+  readonly path: string;
+  readonly store: string;
+  /** The published log: public, made to be copied. */
+  readonly ledger: string;
+  readonly ledgerKey: string;
+  readonly operatorToken: string;
+  /** Where the running gateway is; absent while none runs. */
+  readonly gateway: string;
+}
+
+/** Names the parts of a data folder; touches nothing. */
+export function dataFolder(path: string): DataFolder {
+  const root = resolve(path);
+  return {
+    path: root,
+    store: join(root, 'store.sqlite'),
+    ledger: join(root, 'ledger'),
+    ledgerKey: join(root, 'ledger.key'),
+    operatorToken: join(root, 'operator.token'),
+    gateway: join(root, 'gateway.json'),
+  };
+}
+
+/** Makes the folder where it is missing, 0700. Problem `store-unusable` where others can enter it. */
+export async function prepareFolder(folder: DataFolder): Promise<void> {
+  const isMade = (await mkdir(folder.path, { recursive: true, mode: 0o700 })) !== undefined;
+  // The mode of `mkdir` passes through the umask.
+  if (isMade) await chmod(folder.path, 0o700);
+  const { mode } = await stat(folder.path);
+  if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
+    throw new Problem(
+      'store-unusable',
+      `expected \`${folder.path}\` to be open to its owner alone, found mode ${(mode & 0o777).toString(8)}; run \`chmod 700 ${folder.path}\``,
+    );
+  }
+}
+
+/**
+ * Writes a file that only its owner reads, 0600, in place of what was there. A crash leaves the
+ * old file or the new one, and perhaps a `.part` file.
+ */
+export async function writePrivate(path: string, text: string): Promise<void> {
+  const part = `${path}.${randomBytes(6).toString('hex')}.part`;
+  await writeFile(part, text, { mode: 0o600, flag: 'wx', flush: true });
+  await rename(part, path);
+}
+
+/** Reports whether there is a file or folder. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
+/** Reads a token file, or undefined where there is none. Problem where others can read it. */
+export async function readToken(path: string): Promise<Secret | undefined> {
+  const text = await readText(path);
+  if (text === undefined) return undefined;
+  const { mode } = await stat(path);
+  if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
+    throw new Problem(
+      'credential-missing',
+      `expected \`${path}\` to be readable by its owner alone, found mode ${(mode & 0o777).toString(8)}; run \`chmod 600 ${path}\``,
+    );
+  }
+  return new Secret(text.trim());
+}
+
+/** Reads a whole file as UTF-8, or undefined where there is none. */
+export async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
+/** Where a gateway answers. */
+export interface GatewayPlace {
+  readonly url: string;
+  readonly pid: number;
+  readonly startedAt: number;
+}
+
+/** Says where the gateway answers, for commands on this machine. */
+export async function writePlace(folder: DataFolder, place: GatewayPlace): Promise<void> {
+  await writePrivate(folder.gateway, `${JSON.stringify(place)}\n`);
+}
+
+/** Reads where the gateway answers, or undefined; a crash may have left a place where none does. */
+export async function readPlace(folder: DataFolder): Promise<GatewayPlace | undefined> {
+  const text = await readText(folder.gateway);
+  if (text === undefined) return undefined;
+  const place = parsed(text);
+  if (!isJsonObject(place)) return undefined;
+  const { url, pid, startedAt } = place;
+  if (typeof url !== 'string' || typeof pid !== 'number' || typeof startedAt !== 'number') {
+    return undefined;
+  }
+  return { url, pid, startedAt };
+}
+
+/** Takes the place back; idempotent. */
+export async function removePlace(folder: DataFolder): Promise<void> {
+  await rm(folder.gateway, { force: true });
+}
+
+function parsed(text: string): Json | undefined {
+  try {
+    // `JSON.parse` gives JSON and nothing else.
+    return JSON.parse(text) as Json;
+  } catch {
+    return undefined;
+  }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}

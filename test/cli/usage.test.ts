@@ -1,0 +1,285 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { exitOf } from '../../src/cli/exit.ts';
+import { run } from '../../src/cli/main.ts';
+import { STATES } from '../../src/model/lifecycle.ts';
+import { captureIo, ID, jsonOf } from './fixture.ts';
+
+let folder = '';
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'writegate-cli-'));
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+type Options = Parameters<typeof captureIo>[0];
+
+async function writegate(
+  line: readonly string[],
+  options: Options = {},
+): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
+  const io = captureIo({ cwd: folder, ...options });
+  const code = await run(line, io);
+  return { code, out: io.out(), err: io.err() };
+}
+
+const COMMANDS = [
+  ['init'],
+  ['up'],
+  ['agent', 'add'],
+  ['agent', 'list'],
+  ['agent', 'revoke'],
+  ['person', 'add'],
+  ['preview'],
+  ['propose'],
+  ['status'],
+  ['list'],
+  ['cancel'],
+  ['mcp'],
+  ['inbox'],
+  ['show'],
+  ['approve'],
+  ['deny'],
+  ['rollback'],
+  ['stop'],
+  ['resume'],
+  ['ledger', 'verify'],
+  ['ledger', 'checkpoint'],
+];
+
+test('help names every command and every exit code, at 80 columns', async () => {
+  const { code, out } = await writegate(['--help']);
+  assert.equal(code, 0);
+  for (const [name] of COMMANDS) assert.match(out, new RegExp(`^  ${name}`, 'm'));
+  for (const exit of [0, 1, 2, 3, 4, 5, 6, 64]) assert.match(out, new RegExp(`\\b${exit} \\w`));
+  for (const line of out.split('\n')) assert.ok(line.length <= 80, line);
+});
+
+test('the help of each command takes --json and shows an example', async () => {
+  for (const command of COMMANDS) {
+    const { code, out } = await writegate([...command, '--help']);
+    assert.equal(code, 0);
+    assert.match(out, /--json/, command.join(' '));
+    assert.match(out, new RegExp(`Example:\n  .*writegate ${command.join(' ')}`));
+  }
+});
+
+test('no command, an unknown one and an unknown option are usage, with the nearest name', async () => {
+  assert.equal((await writegate([])).code, 64);
+  const command = await writegate(['inbx']);
+  assert.equal(command.code, 64);
+  assert.match(command.err, /unknown command 'inbx'\n\(Did you mean inbox\?\)/);
+  const option = await writegate(['list', '--limt', '3']);
+  assert.equal(option.code, 64);
+  assert.match(option.err, /unknown option '--limt'\n\(Did you mean --limit\?\)/);
+});
+
+test('with --json a usage error is one JSON document on standard output', async () => {
+  const { code, out, err } = await writegate(['inbx', '--json']);
+  assert.equal(code, 64);
+  assert.equal(jsonOf(out)['code'], 'usage');
+  assert.equal(err, '');
+});
+
+test('what is wrong with an argument is said with what was expected and found', async () => {
+  const lines: readonly (readonly [readonly string[], RegExp])[] = [
+    [['status', 'prop_1'], /expected a proposal id like `prop_01…`, found `prop_1`/],
+    [['list', '--limit', '0'], /whole number from 1 to 200 after `--limit`, found `0`/],
+    [['list', '--state', 'done'], /expected one of proposed, .* found `done`/],
+    [['status', ID, '--wait', 'long'], /after `--wait`, found `long`/],
+    [['stop', '--reason', 'x', '--agent', 'a', '--run', 'b'], /expected one of --agent/],
+    [['resume', 'frz_1', '--reason', 'x'], /expected the id of a stop/],
+    [['approve', ID, '--digest', '9f2c'], /expected 12 to 64 hex digits .* found `9f2c`/],
+    [['show', ID, '--all', '--page', '2'], /expected --all or --page, found both/],
+    [['agent', 'revoke', 'x'], /expected a credential id/],
+    [['up', '--port', '70000'], /from 0 to 65535 after `--port`, found `70000`/],
+    [['inbox', '--url', 'file:///etc/passwd'], /expected a URL/],
+  ];
+  for (const [line, message] of lines) {
+    const { code, err } = await writegate(line);
+    assert.equal(code, 64, line.join(' '));
+    assert.match(err, message);
+  }
+});
+
+test('arguments of a write come one way, and as a JSON object', async () => {
+  const propose = ['propose', '--target', 'crm'];
+  for (const rest of [
+    [],
+    ['--sql', 'x', '--args', '{}'],
+    ['--param', '1'],
+    ['--args', '[1]'],
+    ['--args', '{'],
+    ['--args-file', 'absent.json'],
+  ]) {
+    assert.equal((await writegate([...propose, ...rest])).code, 64, rest.join(' '));
+  }
+  const input = await writegate([...propose, '--args-file', '-'], { input: 'null' });
+  assert.match(input.err, /expected a JSON object after `--args-file`, found other JSON/);
+});
+
+test('without a gateway the problem says how to start one', async () => {
+  const { code, err } = await writegate(['inbox']);
+  assert.equal(code, 1);
+  assert.match(err, /^gateway-unreachable: no gateway runs on/);
+  assert.match(err, /writegate up/);
+});
+
+test('with --json a problem is an RFC 9457 document on standard output', async () => {
+  const { code, out, err } = await writegate(['inbox', '--json']);
+  assert.equal(code, 1);
+  const document = jsonOf(out);
+  assert.equal(document['code'], 'gateway-unreachable');
+  assert.equal(document['status'], 503);
+  assert.equal(err, '');
+});
+
+test('a gateway that does not answer is a problem, not a crash', async () => {
+  const env = { WRITEGATE_URL: 'http://127.0.0.1:9', WRITEGATE_TOKEN: `wgp_${'x'.repeat(40)}` };
+  const { code, err } = await writegate(['rollback', ID], { env });
+  assert.equal(code, 1);
+  assert.match(err, /^gateway-unreachable: no gateway answered at `http:\/\/127.0.0.1:9`/);
+});
+
+test("an agent's token in the shell is not silently replaced by the operator's", async () => {
+  const env = { WRITEGATE_URL: 'http://127.0.0.1:9', WRITEGATE_TOKEN: 'wga_x' };
+  const { code, err } = await writegate(['inbox'], { env });
+  assert.equal(code, 1);
+  assert.match(err, /^credential-kind: the token in \$WRITEGATE_TOKEN is an agent's/);
+});
+
+test("an agent's command never takes the operator's token", async () => {
+  await writeFile(join(folder, 'operator.token'), 'wgp_secret\n', { mode: 0o600 });
+  const env = { WRITEGATE_URL: 'http://127.0.0.1:9', WRITEGATE_DIR: folder };
+  const { code, err } = await writegate(['propose', '--target', 'crm', '--sql', 'x'], { env });
+  assert.equal(code, 1);
+  assert.match(err, /^credential-missing: expected an agent's token/);
+  await rm(join(folder, 'operator.token'));
+});
+
+test('a token file that others can read is refused', async () => {
+  await writeFile(join(folder, 'loose.token'), 'wgp_secret\n', { mode: 0o644 });
+  const env = { WRITEGATE_URL: 'http://127.0.0.1:9' };
+  const { err } = await writegate(['inbox', '--token-file', 'loose.token'], { env });
+  assert.match(err, /found mode 644; run\s+`chmod 600/);
+  assert.doesNotMatch(err, /wgp_secret/);
+});
+
+test('where nobody can be asked an approval names the digest', async () => {
+  const { code, err } = await writegate(['approve', ID]);
+  assert.equal(code, 64);
+  assert.match(err, /expected --digest with the plan digest that/);
+});
+
+test('each state of a proposal has its documented exit code', () => {
+  const codes = Object.fromEntries(STATES.map((state) => [state, exitOf(state)]));
+  assert.deepEqual(codes, {
+    proposed: 2,
+    assessed: 2,
+    waiting: 2,
+    allowed: 2,
+    executing: 2,
+    stale: 4,
+    in_doubt: 5,
+    applied: 0,
+    refused: 6,
+    denied: 3,
+    expired: 3,
+    cancelled: 3,
+  });
+  assert.equal(exitOf('previewed'), 0);
+});
+
+test('init writes what a gateway needs, closed to others, and overwrites nothing', async () => {
+  const home = await mkdtemp(join(folder, 'home-'));
+  const line = ['init', '--person', 'ada', '--target-url', 'postgres://w:s3cret@db/crm'];
+  const first = await writegate(line, { cwd: home });
+  assert.equal(first.code, 0, first.err);
+  assert.match(first.out, /Next:\n  writegate up/);
+  const text = await readFile(join(home, 'writegate.yaml'), 'utf8');
+  assert.doesNotMatch(text, /s3cret/, 'the ledger keeps the text of the file');
+  const modes = Object.entries({
+    '.writegate': 0o700,
+    '.writegate/ledger.key': 0o600,
+    '.writegate/operator.token': 0o600,
+    '.writegate/crm.url': 0o600,
+  });
+  for (const [path, mode] of modes) {
+    assert.equal((await stat(join(home, path))).mode & 0o777, mode, path);
+  }
+  const token = await readFile(join(home, '.writegate/operator.token'), 'utf8');
+  assert.match(token, /^wgp_cred_[0-9a-z]{26}_[A-Za-z0-9_-]{43}\n$/);
+
+  const again = await writegate(['init', '--person', 'bob'], { cwd: home });
+  assert.equal(again.code, 0, again.err);
+  assert.match(again.out, /kept /);
+  assert.equal(await readFile(join(home, 'writegate.yaml'), 'utf8'), text);
+  assert.equal(await readFile(join(home, '.writegate/operator.token'), 'utf8'), token);
+});
+
+test('a data folder that others can enter is refused', async () => {
+  const home = await mkdtemp(join(folder, 'open-'));
+  await writegate(['init'], { cwd: home });
+  const { chmod } = await import('node:fs/promises');
+  await chmod(join(home, '.writegate'), 0o755);
+  const { code, err } = await writegate(['up'], { cwd: home });
+  assert.equal(code, 1);
+  assert.match(err, /^store-unusable: .*chmod 700/s);
+});
+
+test('up says where it answers, once, and warns of what is shared', async () => {
+  const home = await bareHome();
+  const stop = new AbortController();
+  const { out, code, err } = await writegate(['up', '--port', '0'], {
+    cwd: home,
+    stop: stop.signal,
+    onOutput: (text) => text.includes('answers at') && stop.abort(),
+  });
+  assert.equal(code, 0, err);
+  assert.equal(out.match(/https?:\/\//g)?.length, 1);
+  assert.match(out, /warning +agents share this machine with it/);
+  assert.match(out, /ledger key/);
+  for (const line of out.split('\n')) {
+    assert.ok(line.length <= 80 || !line.trim().includes(' '), line);
+  }
+});
+
+test('a taken port is a problem that names it', async () => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const address = taken.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const port = String(address.port);
+  const { code, err } = await writegate(['up', '--port', port], { cwd: await bareHome() });
+  taken.close();
+  assert.equal(code, 1);
+  assert.match(err, new RegExp(`^configuration-invalid: .*127.0.0.1:${port}`, 's'));
+});
+
+test('a store without its ledger key, or of another tenant, is not opened', async () => {
+  const home = await bareHome();
+  assert.equal((await writegate(['init'], { cwd: home })).code, 0);
+  await writeFile(join(home, 'writegate.yaml'), 'version: 1\ntenant: other\n');
+  const other = await writegate(['init'], { cwd: home });
+  assert.match(other.err, /^configuration-invalid: expected the tenant of/);
+  await rm(join(home, '.writegate/ledger.key'));
+  const keyless = await writegate(['init'], { cwd: home });
+  assert.match(keyless.err, /^ledger-inconsistent: there is a store .* put the\s+key back/s);
+});
+
+/** A folder whose configuration permits nothing and needs nothing. */
+async function bareHome(): Promise<string> {
+  const home = await mkdtemp(join(folder, 'bare-'));
+  await writeFile(join(home, 'writegate.yaml'), 'version: 1\n');
+  return home;
+}
+
+test('up without a configuration says what to run', async () => {
+  const { code, err } = await writegate(['up'], { cwd: await mkdtemp(join(folder, 'bare-')) });
+  assert.equal(code, 1);
+  assert.match(err, /^configuration-missing: .*writegate init/s);
+});
