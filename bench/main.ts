@@ -1,0 +1,35 @@
+// `npm run bench -- [--json] [NAME ...]`: ratios beside a named peer, in one interleaved run.
+import { parseArgs } from 'node:util';
+import { governedWrite } from './governed-write.ts';
+import type { BenchRow } from './measure.ts';
+
+type Bench = (progress: (line: string) => void) => Promise<readonly BenchRow[]>;
+
+const BENCHES: ReadonlyMap<string, Bench> = new Map([['governed-write', governedWrite]]);
+
+const { values, positionals } = parseArgs({
+  options: { json: { type: 'boolean', default: false } },
+  allowPositionals: true,
+});
+const names = positionals.length > 0 ? positionals : [...BENCHES.keys()];
+const unknown = names.find((name) => !BENCHES.has(name));
+if (unknown !== undefined) {
+  const known = [...BENCHES.keys()].join('`, `');
+  process.stderr.write(`bench: expected one of \`${known}\`, found \`${unknown}\`\n`);
+  process.exit(64);
+}
+for (const name of names) {
+  const rows = await BENCHES.get(name)?.((line) => process.stderr.write(`bench: ${line}\n`));
+  for (const row of rows ?? []) {
+    process.stdout.write(values.json ? `${JSON.stringify(row)}\n` : `${sentence(row)}\n`);
+  }
+}
+process.exit();
+
+function sentence(row: BenchRow): string {
+  return [
+    `${row.bench}, ${row.clients} ${row.clients === 1 ? 'client' : 'clients'}: ${row.subject}`,
+    `p50 ${row.p50Ms} ms (${row.ratioP50} × ${row.peer}), p99 ${row.p99Ms} ms,`,
+    `${row.perSecond}/s (${row.ratioThroughput} × the peer), ${row.n} operations`,
+  ].join(' ');
+}
