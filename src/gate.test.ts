@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { agent, human, idOf, need, POLICY, setDraft, testGate } from '../test/support/gate.ts';
+import type { Fault } from '../test/support/fake-target.ts';
 import { isTerminal } from './model/lifecycle.ts';
 import { Problem } from './model/problem.ts';
 
@@ -67,7 +68,7 @@ test('G2: an approved plan is not carried out once the world moved; the new plan
 
 test('G3: a lost reply is found by asking the target; the effect happened once', async () => {
   const { gate, target } = await testGate();
-  target.faults.apply = 'reply-lost';
+  target.faults.apply.push('reply-lost');
   const result = await gate.propose(bot, setDraft('a', '9'));
   assert.equal(result.state, 'applied');
   assert.equal(target.committed.length, 1);
@@ -75,7 +76,7 @@ test('G3: a lost reply is found by asking the target; the effect happened once',
 
 test('G3: a lost request is tried again under the same key', async () => {
   const { gate, target } = await testGate();
-  target.faults.apply = 'request-lost';
+  target.faults.apply.push('request-lost');
   const result = await gate.propose(bot, setDraft('a', '9'));
   assert.equal(result.state, 'applied');
   assert.deepEqual(target.committed, [result.proposalId]);
@@ -83,8 +84,8 @@ test('G3: a lost request is tried again under the same key', async () => {
 
 test('G4: doubt stays until the target answers, and ends by its answer', async () => {
   const { gate, target, proposal } = await testGate();
-  target.faults.apply = 'reply-lost';
-  target.faults.probe = 'request-lost';
+  target.faults.apply.push('reply-lost');
+  target.faults.probe.push('request-lost');
   const result = await gate.propose(bot, setDraft('a', '9'));
   assert.equal(result.state, 'in_doubt');
   assert.equal(result.next, 'wait');
@@ -95,8 +96,8 @@ test('G4: doubt stays until the target answers, and ends by its answer', async (
 
 test('G4: what was interrupted and is no longer allowed is fenced in the target and refused', async () => {
   const { gate, target, proposal, setPolicy } = await testGate();
-  target.faults.apply = 'request-lost';
-  target.faults.probe = 'request-lost';
+  target.faults.apply.push('request-lost');
+  target.faults.probe.push('request-lost');
   const result = await gate.propose(bot, setDraft('a', '9'));
   assert.equal(result.state, 'in_doubt');
   setPolicy('version: 1\ntenant: acme\ntargets: { kv: { kind: fake } }');
@@ -108,6 +109,16 @@ test('G4: what was interrupted and is no longer allowed is fenced in the target 
     kind: 'absent',
     fenced: true,
   });
+});
+
+test('G4: a refused second attempt says nothing about the first, which may still be on its way', async () => {
+  const { gate, target, proposal } = await testGate();
+  target.faults.apply.push('late', 'busy');
+  const result = await gate.propose(bot, setDraft('a', '9'));
+  assert.equal(result.state, 'refused');
+  await target.land();
+  assert.equal(target.rows.get('a'), '1', 'the key was fenced before it was called refused');
+  assert.equal((await proposal(result.proposalId)).state, 'refused');
 });
 
 test('G6: after a terminal state nothing but the link to a compensation follows', async () => {
@@ -268,7 +279,7 @@ test('G7: a burst of writes at once does not pass the budget', async () => {
 test('what the target refuses gives its budget back', async () => {
   const { gate, target } = await testGate();
   for (let n = 0; n < 8; n += 1) {
-    target.faults.apply = 'busy';
+    target.faults.apply.push('busy');
     const result = await gate.propose(bot, setDraft(`k${n}`, 'x'));
     assert.equal(result.state, 'refused');
   }
@@ -321,14 +332,16 @@ test('a waiting call wakes when people decide', async () => {
 });
 
 test('L1: when faults stop, every proposal has ended or waits for a person, with at most one effect', async () => {
-  const fault = fc.constantFrom(undefined, 'request-lost', 'reply-lost', 'busy');
+  const faults = fc.array(fc.constantFrom<Fault>('request-lost', 'reply-lost', 'busy', 'late'), {
+    maxLength: 3,
+  });
   const step = fc.record({
     key: fc.constantFrom('a', 'b', 'c'),
     value: fc.constantFrom('1', '2', '3', null),
     who: fc.constantFrom(bot, clerk),
-    plan: fault,
-    apply: fault,
-    probe: fault,
+    plan: faults,
+    apply: faults,
+    probe: faults,
     moves: fc.boolean(),
     approves: fc.boolean(),
   });
@@ -336,7 +349,9 @@ test('L1: when faults stop, every proposal has ended or waits for a person, with
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), async (steps) => {
       const { gate, target, store, clock } = await testGate();
       for (const { key, value, who, plan, apply, probe, moves, approves } of steps) {
-        Object.assign(target.faults, { plan, apply, probe });
+        target.faults.plan.push(...plan);
+        target.faults.apply.push(...apply);
+        target.faults.probe.push(...probe);
         target.beforeApply = moves ? () => void target.rows.set('a', String(clock.now())) : null;
         const result = await gate.propose(who, setDraft(key, value));
         if (approves && result.state === 'waiting') {
@@ -345,8 +360,9 @@ test('L1: when faults stop, every proposal has ended or waits for a person, with
         }
         clock.advance(61_000);
       }
-      Object.assign(target.faults, { plan: undefined, apply: undefined, probe: undefined });
+      Object.assign(target.faults, { plan: [], apply: [], probe: [] });
       target.beforeApply = null;
+      await target.land();
       for (let round = 0; round < 3; round += 1) await gate.tick();
       for (const proposal of await store.proposals(bot.tenant, { limit: 100 })) {
         assert.ok(isTerminal(proposal.state) || proposal.state === 'waiting', proposal.state);
@@ -354,6 +370,6 @@ test('L1: when faults stop, every proposal has ended or waits for a person, with
         assert.equal(effects, proposal.state === 'applied' ? 1 : 0);
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 150 },
   );
 });

@@ -43,11 +43,11 @@ async function play({ gate, target, store, clock }: TestGate): Promise<void> {
     });
   keep(await approve(keep(await approve(waiting))));
   keep(await gate.rollback(BEN, idOf(applied.proposalId)));
-  target.faults.apply = 'reply-lost';
+  target.faults.apply.push('reply-lost');
   keep(await gate.propose(agent('bot'), setDraft('c', '1')));
-  target.faults.apply = 'request-lost';
+  target.faults.apply.push('request-lost');
   keep(await gate.propose(agent('bot'), setDraft('d', '1')));
-  target.faults.plan = 'busy';
+  target.faults.plan.push('busy');
   keep(await gate.propose(agent('bot'), setDraft('e', '1')));
   keep(await gate.propose(agent('bot'), setDraft('e', '1', { target: 'nowhere' })));
   const freeze = await gate.stop(BEN, { kind: 'all' }, 'a test');

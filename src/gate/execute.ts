@@ -43,15 +43,25 @@ export async function execute(
   ports: ExecutePorts,
   proposal: Proposal,
   compensated: Compensated | null,
-  resolved: 'live' | 'recovery',
   signal: AbortSignal,
 ): Promise<Executed> {
+  const answer = await attempt(ports, proposal, compensated, signal);
+  return conclude(ports, proposal, answer, 'live');
+}
+
+/** Calls the target for the present attempt; null where no answer came. */
+export async function attempt(
+  ports: ExecutePorts,
+  proposal: Proposal,
+  compensated: Compensated | null,
+  signal: AbortSignal,
+): Promise<ApplyAnswer | null> {
   const { assessment } = proposal;
   if (proposal.state !== 'executing' || assessment === null) {
     throw new Error(`execute takes an intent that is durable, not \`${proposal.state}\``);
   }
   const { target, operation } = proposal.draft;
-  const answer = await ports.target
+  return ports.target
     .apply(
       {
         proposalId: proposal.id,
@@ -65,7 +75,16 @@ export async function execute(
       signal,
     )
     .catch(() => null);
-  const outcome = outcomeOf(proposal, assessment.plan, answer, resolved);
+}
+
+/** Settles the present attempt by the target's answer to it. */
+export async function conclude(
+  ports: { readonly store: Store; readonly clock: Clock },
+  proposal: Proposal,
+  answer: ApplyAnswer | null,
+  resolved: 'live' | 'recovery',
+): Promise<Executed> {
+  const outcome = outcomeOf(proposal, answer, resolved);
   const settled = await settle(ports, proposal, outcome);
   return answer?.kind === 'drifted' && settled.state === 'stale'
     ? { kind: 'drifted', proposal: settled, plan: answer.plan }
@@ -74,7 +93,6 @@ export async function execute(
 
 function outcomeOf(
   proposal: Proposal,
-  shown: Plan,
   answer: ApplyAnswer | null,
   resolved: 'live' | 'recovery',
 ): OutcomeEntry {
@@ -101,7 +119,7 @@ function outcomeOf(
         effects: answer.effects,
       };
     case 'drifted': {
-      const moved = difference(shown, answer.plan);
+      const moved = difference(proposal.assessment?.plan ?? answer.plan, answer.plan);
       const digest = planDigest(proposal.draft.target, proposal.draft.operation, answer.plan);
       return {
         ...common,
@@ -141,7 +159,7 @@ export async function settle(
   proposal: Proposal,
   outcome: OutcomeEntry,
 ): Promise<Proposal> {
-  for (let attempt = 0; attempt < SETTLE_TRIES_MAX; attempt += 1) {
+  for (let tries = 0; tries < SETTLE_TRIES_MAX; tries += 1) {
     const link = outcome.status === 'applied' ? await rollbackLink(ports.store, proposal) : [];
     const commit = await ports.store.commit({
       tenant: proposal.tenant,

@@ -41,7 +41,7 @@ function carryOut(
   return tracked(journey, proposal.id, async () => {
     const target = targetOf(journey, proposal);
     const ports = { store: journey.store, target, clock: journey.clock };
-    const executed = await execute(ports, proposal, compensated, 'live', journey.never);
+    const executed = await execute(ports, proposal, compensated, journey.never);
     if (executed.kind === 'drifted') {
       return afterDrift(journey, executed.proposal, executed.plan, compensated);
     }
@@ -85,7 +85,7 @@ async function afterDrift(
     return { proposal: again, drifted };
   }
   const ports = { store: journey.store, target: targetOf(journey, again), clock: journey.clock };
-  const executed = await execute(ports, again, compensated, 'live', journey.never);
+  const executed = await execute(ports, again, compensated, journey.never);
   if (executed.kind === 'settled') return { proposal: executed.proposal, drifted: null };
   // It moved again under our hands: never a blank retry. A person or the agent looks first.
   const reason = 'the target keeps changing under this write; nothing was written';

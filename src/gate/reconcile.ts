@@ -1,8 +1,14 @@
 import type { OutcomeEntry } from '../model/entry.ts';
-import type { ProbeAnswer } from '../model/ports.ts';
-import type { Compensated } from '../model/ports.ts';
+import type { Compensated, ProbeAnswer, TargetRefusal } from '../model/ports.ts';
 import type { Proposal } from '../model/proposal.ts';
-import { appliedOutcome, execute, settle, type Executed, type ExecutePorts } from './execute.ts';
+import {
+  appliedOutcome,
+  attempt,
+  conclude,
+  settle,
+  type Executed,
+  type ExecutePorts,
+} from './execute.ts';
 
 /**
  * Settles what a crash or a lost reply left open: an intent without an outcome, or one in doubt.
@@ -10,7 +16,9 @@ import { appliedOutcome, execute, settle, type Executed, type ExecutePorts } fro
  * 1. The target is asked. What took effect is applied, whatever the policy says today.
  * 2. "Absent" is not proof while a request may still be under way. Where the target itself refuses
  *    a second effect and the decision still holds, the same key is tried again.
- * 3. Where it no longer holds, the key is fenced: the target makes sure that it never takes effect.
+ * 3. A second attempt that is refused says nothing about the first, which may still be under way.
+ *    Then, and where the decision no longer holds, the key is fenced: the target makes sure that
+ *    it never takes effect.
  * 4. Anything else stays in doubt, for the next round or a named human (G4).
  *
  * A crash here leaves an attempt more, and the same question.
@@ -31,7 +39,9 @@ export async function reconcile(
   if (guarantee === 'transactional' || guarantee === 'idempotent') {
     const again = await recovery.intendAgain(proposal);
     if (again !== null) {
-      return execute(ports, again, recovery.compensated, 'recovery', signal);
+      const answer = await attempt(ports, again, recovery.compensated, signal);
+      if (answer?.kind !== 'refused') return conclude(ports, again, answer, 'recovery');
+      return learnt(ports, again, await probe(ports, again, true, signal), answer);
     }
   }
   return learnt(ports, proposal, await probe(ports, proposal, true, signal));
@@ -52,7 +62,11 @@ async function learnt(
   ports: ExecutePorts,
   proposal: Proposal,
   found: ProbeAnswer,
+  refusal: TargetRefusal | null = null,
 ): Promise<Executed> {
+  if (refusal !== null && found.kind === 'absent' && found.fenced) {
+    return conclude(ports, proposal, refusal, 'recovery');
+  }
   const common = {
     type: 'outcome',
     resolved: 'recovery',

@@ -59,14 +59,14 @@ const RESULT_CODES: Readonly<Record<ResultCode, true>> = {
 test('docs/spec/problems.md has one row for every code, and for problems the row of the table', async () => {
   const text = await readFile(new URL('../../docs/spec/problems.md', import.meta.url), 'utf8');
   const [problems = '', results = ''] = text.split('\n## Decisions');
-  const rows = [...problems.matchAll(/^\| `([a-z-]+)` \| (\d+) \| (\w+) \|/gm)];
+  const rows = [...problems.matchAll(/^\| `([a-z-]+)` +\| +(\d+) +\| +(\w+) +\|/gm)];
   assert.deepEqual(
     Object.fromEntries(rows.map(([, code, status, acts]) => [code, `${status} ${acts}`])),
     Object.fromEntries(
       Object.entries(PROBLEMS).map(([code, { status, acts }]) => [code, `${status} ${acts}`]),
     ),
   );
-  const codes = [...results.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, code = '']) => code);
+  const codes = [...results.matchAll(/^\| `([a-z-]+)` +\|/gm)].map(([, code = '']) => code);
   assert.deepEqual(codes.toSorted(), Object.keys(RESULT_CODES).toSorted());
 });
 

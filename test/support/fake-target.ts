@@ -3,6 +3,7 @@ import type { Json } from '../../src/lib/json.ts';
 import { effectJson, type Effect, type Plan } from '../../src/model/plan.ts';
 import type {
   ApplyAnswer,
+  ApplyRequest,
   Compensated,
   PlanRequest,
   Target,
@@ -16,7 +17,9 @@ export type Fault =
   /** It takes effect, and the answer is lost. */
   | 'reply-lost'
   /** The target says that it cannot now. */
-  | 'busy';
+  | 'busy'
+  /** It is still on its way when the caller gives up; `land` lets it arrive. */
+  | 'late';
 
 /**
  * A key-value target in memory with the promise of `postgres`: one effect per key, the digest
@@ -26,13 +29,17 @@ export interface FakeTarget extends Target {
   readonly rows: Map<string, string>;
   /** Every effect that was committed, in order: the keys of the proposals. */
   readonly committed: string[];
-  readonly faults: Partial<Record<'plan' | 'apply' | 'probe', Fault>>;
+  /** One for each call to come; a call without one goes well. */
+  readonly faults: Record<'plan' | 'apply' | 'probe', Fault[]>;
+  /** Lets the late requests arrive. */
+  land(): Promise<void>;
   /** Called inside `apply` before anything happens; for a world that moves at that instant. */
   beforeApply: (() => void | Promise<void>) | null;
 }
 
 export function fakeTarget(name: string, rows: Readonly<Record<string, string>> = {}): FakeTarget {
   const receipts = new Map<string, 'applied' | 'void'>();
+  const late: ApplyRequest[] = [];
   const target: FakeTarget = {
     name,
     kind: 'fake',
@@ -40,7 +47,11 @@ export function fakeTarget(name: string, rows: Readonly<Record<string, string>> 
     operations: ['set'],
     rows: new Map(Object.entries(rows)),
     committed: [],
-    faults: {},
+    faults: { plan: [], apply: [], probe: [] },
+    async land() {
+      for (const request of late.splice(0))
+        await target.apply(request, new AbortController().signal);
+    },
     beforeApply: null,
     async plan(request) {
       if (take(target, 'plan') !== undefined) return refusal('target-busy', 'the target is busy');
@@ -49,6 +60,10 @@ export function fakeTarget(name: string, rows: Readonly<Record<string, string>> 
     async apply(request): Promise<ApplyAnswer> {
       const fault = take(target, 'apply');
       if (fault === 'request-lost') throw new Error('the request was lost');
+      if (fault === 'late') {
+        late.push(request);
+        throw new Error('no answer yet');
+      }
       if (fault === 'busy') return refusal('target-busy', 'the target is busy');
       await target.beforeApply?.();
       const receipt = receipts.get(request.key);
@@ -83,9 +98,7 @@ export function fakeTarget(name: string, rows: Readonly<Record<string, string>> 
 }
 
 function take(target: FakeTarget, call: 'plan' | 'apply' | 'probe'): Fault | undefined {
-  const fault = target.faults[call];
-  delete target.faults[call];
-  return fault;
+  return target.faults[call].shift();
 }
 
 function refusal(code: TargetRefusal['code'], reason: string): TargetRefusal {
