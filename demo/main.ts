@@ -60,9 +60,10 @@ async function main(): Promise<number> {
     progress: (line) => process.stderr.write(`demo: ${line}\n`),
     decide: options.isAuto || !process.stdin.isTTY ? approveByScript : approveAtTerminal(printer),
   });
-  const ended = endOf(world);
+  const ending = new AbortController();
+  const ended = endOf(world, ending);
   try {
-    const told = await tellAll(world, printer);
+    const told = await tellAll(world, printer, ending.signal);
     const ledger = await world.verifyLedger(world.ledgerFolder);
     const isRight = told.every((story) => story.actual === story.expected) && ledger.ok;
     const document = {
@@ -88,7 +89,7 @@ async function main(): Promise<number> {
   }
 }
 
-async function tellAll(world: World, printer: Printer): Promise<Told[]> {
+async function tellAll(world: World, printer: Printer, ending: AbortSignal): Promise<Told[]> {
   const told: Told[] = [];
   for (const [position, story] of STORIES.entries()) {
     printer.heading(position + 1, story);
@@ -99,6 +100,8 @@ async function tellAll(world: World, printer: Printer): Promise<Told[]> {
         (error: unknown) => `did not end: ${error instanceof Error ? error.message : 'unknown'}`,
       );
     const ms = Math.round(performance.now() - from);
+    // The world was taken down under the story: how it ended says nothing.
+    if (ending.aborted) return new Promise(() => {});
     printer.ending(story, actual, ms);
     told.push({ name: story.name, expected: story.expected, actual, ms });
   }
@@ -106,10 +109,11 @@ async function tellAll(world: World, printer: Printer): Promise<Told[]> {
 }
 
 /** Resolves when the person at the terminal, or the system, ends the demo. */
-function endOf(world: World): Promise<void> {
+function endOf(world: World, ending: AbortController): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       process.once(signal, () => {
+        ending.abort();
         resolve();
         // In the middle of a story there is nobody to wait for: take the world down and go.
         void world.close().then(() => process.exit(130));

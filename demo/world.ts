@@ -57,9 +57,12 @@ const HERE = fileURLToPath(new URL('.', import.meta.url));
 export async function openWorld(options: WorldOptions): Promise<World> {
   const folder = options.keep ?? (await mkdtemp(join(tmpdir(), 'writegate-demo-')));
   const closing: (() => Promise<unknown>)[] = [];
-  const close = async (): Promise<void> => {
-    for (const step of closing.splice(0).toReversed()) await step();
+  let closed: Promise<void> | undefined;
+  const takeDown = async (): Promise<void> => {
+    for (const step of closing.toReversed()) await step();
   };
+  // Called at the end and on every signal: all of them wait for the same end.
+  const close = (): Promise<void> => (closed ??= takeDown());
   if (options.keep === null) {
     closing.push(() => rm(folder, { recursive: true, force: true }));
   }
