@@ -89,8 +89,7 @@ function wording(
     const next = outcomeNext(state, outcome.code);
     const pause = state === 'in_doubt' ? RETRY_AFTER_MS.doubt : RETRY_AFTER_MS.target;
     return {
-      // The fold keeps what the gate wrote, which is one of the codes.
-      code: outcome.code as Result['code'],
+      code: outcome.code,
       reason: outcome.reason,
       next,
       retryAfterMs: next === 'wait' ? pause : null,

@@ -19,6 +19,7 @@ import type {
   Target,
 } from '../model/ports.ts';
 import type { Proposal } from '../model/proposal.ts';
+import { appliedOutcome, outcomeOf } from './outcome.ts';
 
 /** How an attempt ended. `drifted` carries the plan that the target would do now. */
 export type Executed =
@@ -84,69 +85,40 @@ export async function conclude(
   answer: ApplyAnswer | null,
   resolved: 'live' | 'recovery',
 ): Promise<Executed> {
-  const outcome = outcomeOf(proposal, answer, resolved);
+  const outcome = answered(proposal, answer, resolved);
   const settled = await settle(ports, proposal, outcome);
   return answer?.kind === 'drifted' && settled.state === 'stale'
     ? { kind: 'drifted', proposal: settled, plan: answer.plan }
     : { kind: 'settled', proposal: settled };
 }
 
-function outcomeOf(
+function answered(
   proposal: Proposal,
   answer: ApplyAnswer | null,
   resolved: 'live' | 'recovery',
 ): OutcomeEntry {
-  const common = {
-    type: 'outcome',
-    resolved,
-    attempt: proposal.attempt,
-    planDigest: null,
-    reference: null,
-    effects: null,
-    difference: null,
-    conflicts: [],
-  } as const;
   if (answer === null) {
     const reason = 'the target did not answer; whether the write took effect is being found out';
-    return { ...common, status: 'in_doubt', code: 'in-doubt', reason };
+    return outcomeOf(proposal, resolved, { status: 'in_doubt', code: 'in-doubt', reason });
   }
   switch (answer.kind) {
     case 'applied':
-      return {
-        ...common,
-        ...appliedOutcome(answer.reference),
-        planDigest: proposal.assessment?.planDigest ?? null,
-        effects: answer.effects,
-      };
+      return appliedOutcome(proposal, resolved, answer);
     case 'drifted': {
       const moved = difference(proposal.assessment?.plan ?? answer.plan, answer.plan);
-      const digest = planDigest(proposal.draft.target, proposal.draft.operation, answer.plan);
-      return {
-        ...common,
+      return outcomeOf(proposal, resolved, {
         status: 'stale',
         code: 'plan-drifted',
         reason: `the target changed since the plan was made, nothing was written; ${moved.sentence}`,
-        planDigest: digest,
+        planDigest: planDigest(proposal.draft.target, proposal.draft.operation, answer.plan),
         difference: moved,
-      };
+      });
     }
-    case 'refused':
-      return {
-        ...common,
-        status: 'refused',
-        code: answer.code,
-        reason: answer.reason,
-        conflicts: answer.conflicts,
-      };
+    case 'refused': {
+      const { code, reason, conflicts } = answer;
+      return outcomeOf(proposal, resolved, { status: 'refused', code, reason, conflicts });
+    }
   }
-}
-
-/** The parts of an `applied` outcome that are the same however it was learnt. */
-export function appliedOutcome(
-  reference: string,
-): Pick<OutcomeEntry, 'status' | 'code' | 'reason' | 'reference'> {
-  const reason = 'the approved effect was committed, once';
-  return { status: 'applied', code: 'applied', reason, reference };
 }
 
 /**

@@ -6,7 +6,7 @@ import { budgetLines, type PolicyFacts } from '../policy/evaluate.ts';
 import type { DecisionInput } from './decide.ts';
 
 /** How far back a freeze can have begun and still move a deadline that has not passed. */
-export const FREEZE_LOOKBACK_MS = 7 * 86_400_000;
+export const FREEZE_LOOKBACK_MS: number = 7 * 86_400_000;
 
 /**
  * Reads what a decision on this proposal looks at, now. Fresh facts at each decision: after the

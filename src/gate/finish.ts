@@ -9,8 +9,8 @@ import { decideAgain, intendAgain } from './commit.ts';
 import { execute, settle } from './execute.ts';
 import { expireIfDue } from './expire.ts';
 import { planRequest, targetOf, type Journey } from './journey.ts';
+import { outcomeOf } from './outcome.ts';
 import { reconcile } from './reconcile.ts';
-import { refusedOutcome } from './refuse.ts';
 import { compensatedBy } from './rollback.ts';
 
 /** How many proposals one tick looks at, per kind of work. */
@@ -89,7 +89,8 @@ async function afterDrift(
   if (executed.kind === 'settled') return { proposal: executed.proposal, drifted: null };
   // It moved again under our hands: never a blank retry. A person or the agent looks first.
   const reason = 'the target keeps changing under this write; nothing was written';
-  const outcome = refusedOutcome(executed.proposal, 'plan-drifted', reason);
+  const said = { status: 'refused', code: 'plan-drifted', reason } as const;
+  const outcome = outcomeOf(executed.proposal, 'live', said);
   return { proposal: await settle(ports, executed.proposal, outcome), drifted };
 }
 
@@ -130,7 +131,8 @@ async function takeUp(journey: Journey, tenant: TenantId, id: ProposalId): Promi
   }
   // A target that is away is asked again; one that refuses for good ends it.
   if (!assessed.permanent) return { proposal, drifted: null };
-  const outcome = refusedOutcome(proposal, assessed.code, assessed.reason);
+  const { code, reason, conflicts } = assessed;
+  const outcome = outcomeOf(proposal, 'live', { status: 'refused', code, reason, conflicts });
   return { proposal: await settle(journey, proposal, outcome), drifted: null };
 }
 

@@ -1,14 +1,8 @@
 import type { OutcomeEntry } from '../model/entry.ts';
 import type { Compensated, ProbeAnswer, TargetRefusal } from '../model/ports.ts';
 import type { Proposal } from '../model/proposal.ts';
-import {
-  appliedOutcome,
-  attempt,
-  conclude,
-  settle,
-  type Executed,
-  type ExecutePorts,
-} from './execute.ts';
+import { attempt, conclude, settle, type Executed, type ExecutePorts } from './execute.ts';
+import { appliedOutcome, outcomeOf } from './outcome.ts';
 
 /**
  * Settles what a crash or a lost reply left open: an intent without an outcome, or one in doubt.
@@ -67,29 +61,16 @@ async function learnt(
   if (refusal !== null && found.kind === 'absent' && found.fenced) {
     return conclude(ports, proposal, refusal, 'recovery');
   }
-  const common = {
-    type: 'outcome',
-    resolved: 'recovery',
-    attempt: proposal.attempt,
-    planDigest: null,
-    reference: null,
-    effects: null,
-    difference: null,
-    conflicts: [],
-  } as const;
   const outcome = ((): OutcomeEntry | null => {
-    if (found.kind === 'applied') {
-      const planDigest = proposal.assessment?.planDigest ?? null;
-      return { ...common, ...appliedOutcome(found.reference), planDigest, effects: found.effects };
-    }
+    if (found.kind === 'applied') return appliedOutcome(proposal, 'recovery', found);
     if (found.kind === 'absent' && found.fenced) {
       const reason =
         'the attempt was interrupted before it took effect, and the target was told to refuse it for good; propose it again if it is still wanted';
-      return { ...common, status: 'refused', code: 'interrupted', reason };
+      return outcomeOf(proposal, 'recovery', { status: 'refused', code: 'interrupted', reason });
     }
     if (proposal.state === 'in_doubt') return null;
     const reason = 'whether the write took effect is not known yet; the target is asked again';
-    return { ...common, status: 'in_doubt', code: 'in-doubt', reason };
+    return outcomeOf(proposal, 'recovery', { status: 'in_doubt', code: 'in-doubt', reason });
   })();
   if (outcome === null) return { kind: 'settled', proposal };
   return { kind: 'settled', proposal: await settle(ports, proposal, outcome) };

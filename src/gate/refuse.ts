@@ -1,9 +1,10 @@
-import type { EntryBody, OutcomeEntry } from '../model/entry.ts';
+import type { EntryBody } from '../model/entry.ts';
 import { isDenial } from '../model/codes.ts';
 import type { Policy } from '../model/policy.ts';
 import type { TargetRefusal } from '../model/ports.ts';
 import type { Proposal } from '../model/proposal.ts';
 import { decisionEntry } from './commit.ts';
+import { outcomeOf } from './outcome.ts';
 
 /** What the proposer has to mend is denied; what the target could not do now is refused. */
 export function refusalEntry(
@@ -13,7 +14,9 @@ export function refusalEntry(
   now: number,
 ): EntryBody {
   const { code, reason, conflicts } = refusal;
-  if (!isDenial(code)) return { ...refusedOutcome(proposal, code, reason), conflicts };
+  if (!isDenial(code)) {
+    return outcomeOf(proposal, 'live', { status: 'refused', code, reason, conflicts });
+  }
   const rule = `connector.${code}`;
   return decisionEntry({
     kind: 'deny',
@@ -26,21 +29,4 @@ export function refusalEntry(
     decidedAt: now,
     duplicateOf: null,
   });
-}
-
-/** An outcome that surely left no effect. */
-export function refusedOutcome(proposal: Proposal, code: string, reason: string): OutcomeEntry {
-  return {
-    type: 'outcome',
-    status: 'refused',
-    code,
-    reason,
-    resolved: 'live',
-    attempt: proposal.attempt,
-    planDigest: null,
-    reference: null,
-    effects: null,
-    difference: null,
-    conflicts: [],
-  };
 }

@@ -1,5 +1,6 @@
 import type { Digest } from '../lib/canonical.ts';
 import type { Json } from '../lib/json.ts';
+import type { OutcomeCode } from './codes.ts';
 import type { Approval, Decision } from './decision.ts';
 import type { Draft } from './draft.ts';
 import type { Freeze } from './freeze.ts';
@@ -78,7 +79,7 @@ export interface ProposalEntry {
 export interface OutcomeEntry {
   readonly type: 'outcome';
   readonly status: 'applied' | 'refused' | 'in_doubt' | 'stale';
-  readonly code: string;
+  readonly code: OutcomeCode;
   readonly reason: string;
   readonly resolved: 'live' | 'recovery' | 'person';
   /** The attempt that this settles; 0 where there was no intent. */

@@ -77,6 +77,7 @@ const assessment: fc.Arbitrary<Assessment> = fc
     return { plan: each, planDigest, blastRadius, risk, assessedAt };
   });
 const code = fc.constantFrom('allowed', 'frozen', 'never', 'budget-exceeded', 'target-busy');
+const outcomeCode = fc.constantFrom('applied', 'in-doubt', 'plan-drifted', 'target-busy');
 const decisionCommon = {
   code,
   reason: text,
@@ -170,7 +171,7 @@ const bodies: fc.Arbitrary<EntryBody> = fc.oneof(
   fc.record({
     type: fc.constant('outcome'),
     status: fc.constantFrom('applied', 'refused', 'in_doubt', 'stale'),
-    code,
+    code: outcomeCode,
     reason: text,
     resolved: fc.constantFrom('live', 'recovery', 'person'),
     attempt: count,

@@ -128,6 +128,13 @@ export function intended(planned: Digest, attempt = 1): EntryBody {
   return { type: 'intent', planDigest: planned, attempt, deadline: AT + 60_000 };
 }
 
+const OUTCOME_CODES = {
+  applied: 'applied',
+  refused: 'target-busy',
+  in_doubt: 'in-doubt',
+  stale: 'plan-drifted',
+} as const satisfies Record<OutcomeEntry['status'], string>;
+
 export function outcome(
   status: OutcomeEntry['status'],
   planned: Digest | null,
@@ -136,12 +143,7 @@ export function outcome(
   return {
     type: 'outcome',
     status,
-    code: {
-      applied: 'applied',
-      refused: 'target-busy',
-      in_doubt: 'in-doubt',
-      stale: 'plan-drifted',
-    }[status],
+    code: OUTCOME_CODES[status],
     reason: 'for a test',
     resolved: 'live',
     attempt,
