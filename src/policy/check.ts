@@ -1,9 +1,11 @@
 /** What the schema cannot see: names that must exist, and lines that could never do what they say. */
+import { isJsonObject, type Json } from '../lib/json.ts';
 import { nearest } from '../lib/nearest.ts';
 import type { Policy } from '../model/policy.ts';
 import { isPattern } from './match.ts';
 import { routeSatisfied } from './route.ts';
 import { many, pathText, type FileShape, type MatchShape, type PermissionShape } from './shape.ts';
+import { hasPassword, isSecretName, isWrittenOut } from './secrets.ts';
 import { valueOffset, type Fault, type Path, type Source } from './source.ts';
 
 /** Checks a file that is of the form as a whole; returns every fault. */
@@ -17,6 +19,7 @@ export function checkReferences(file: FileShape, policy: Policy, source: Source)
     ...routeFaults(file, policy),
     ...emptyBounds(file),
     ...ruleFaults(file),
+    ...secretFaults(file),
   ];
   return found.map(({ path, message }) => ({ offset: valueOffset(source, path), message }));
 }
@@ -240,4 +243,30 @@ function ruleFaults(file: FileShape): readonly Found[] {
     }
     return [];
   });
+}
+
+/** The ledger keeps the file's text: a secret in it could never be taken back. */
+function secretFaults(file: FileShape): readonly Found[] {
+  const paths = Object.entries(file.targets ?? {}).flatMap(([name, settings]) =>
+    secretsIn(settings, ['targets', name], false),
+  );
+  return paths.map((path) => {
+    const message = `expected \`\${env:NAME}\` or \`\${file:PATH}\` for the secret in ${pathText(path)}, found it written out; move it there: the ledger keeps the text of this file`;
+    return { path, message };
+  });
+}
+
+/** Below the name of a secret everything is secret. */
+function secretsIn(value: Json, path: Path, isSecret: boolean): readonly Path[] {
+  if (isJsonObject(value)) {
+    return Object.entries(value).flatMap(([name, each]) =>
+      secretsIn(each, [...path, name], isSecret || isSecretName(name)),
+    );
+  }
+  if (Array.isArray(value)) {
+    return value.flatMap((each: Json, index) => secretsIn(each, [...path, index], isSecret));
+  }
+  if (typeof value !== 'string' && typeof value !== 'number') return [];
+  const text = String(value);
+  return hasPassword(text) || (isSecret && isWrittenOut(text)) ? [path] : [];
 }

@@ -182,8 +182,12 @@ describe('the permission', () => {
     assert.deepEqual(spoken(judged({ plan })), ['deny agents.billing-bot not-permitted']);
   });
 
-  test('is not asked of people', () => {
-    assert.deepEqual(judged({ person: 'ann', compensates: 'update' }), []);
+  test('lets people take back what was applied, whatever it was, and nothing else', () => {
+    for (const compensates of ['create', 'update', 'delete'] as const) {
+      const said = spoken(judged({ person: 'ann', compensates }));
+      assert.deepEqual(said, ['allow people allowed']);
+    }
+    assert.deepEqual(spoken(judged({ person: 'ann' })), ['deny people not-permitted']);
   });
 });
 

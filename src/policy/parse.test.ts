@@ -161,9 +161,9 @@ version: 1
     assert.equal(digest(`${BASE}listen: 127.0.0.1:1\nallowedHosts: [a.example]\n`), digest(BASE));
     for (const setting of [
       'url: y',
-      'url: x, password: p',
-      'url: x, apiKey: k',
-      'url: x, auth: {accessToken: t}',
+      'url: x, password: "${env:P}"',
+      'url: x, apiKey: "${file:k}"',
+      'url: x, auth: {accessToken: "${env:T}"}',
     ]) {
       const without = setting.includes('auth') ? 'url: x, auth: {}' : 'url: x';
       assert.equal(
@@ -573,6 +573,84 @@ describe('a file does not load where it', () => {
     const text =
       level('a', 'x') + level('b', '*a') + level('c', '*b') + level('d', '*c') + level('e', '*d');
     assert.match(problemOf(text).message, /expected at most 100 uses of aliases/);
+  });
+});
+
+describe('a secret of a target', () => {
+  const MESSAGE =
+    /expected `\$\{env:NAME\}` or `\$\{file:PATH\}` for the secret in `targets\.crm\.\S+`, found it written out; move it there/;
+
+  for (const [settings, place] of [
+    ['url: "postgres://u:hunter2@db/crm"', '2:38'],
+    ['url: postgres://u:hunter2@a:1,b:2/crm', '2:38'],
+    ['url: "postgres://u:hunter2/#?:@db/crm"', '2:38'],
+    ['url: "postgres://u:hunter2 @db/crm"', '2:38'],
+    ['url: "jdbc:postgresql://u:hunter2@db/crm"', '2:38'],
+    ['url: "postgres://db/crm?user=u&password=hunter2"', '2:38'],
+    ['url: "host=db password = hunter2"', '2:38'],
+    ['url: "postgres://u:${env:HALF}hunter2@db/crm"', '2:38'],
+    ['replicas: ["${env:A}", "postgres://u:hunter2@db/crm"]', '2:56'],
+    ['password: hunter2', '2:43'],
+    ['password: "${env:HALF}hunter2"', '2:43'],
+    ['clientSecret: hunter2', '2:47'],
+    ['auth: {token: hunter2}', '2:47'],
+    ['key: [hunter2]', '2:39'],
+    ['apiKey: {value: hunter2}', '2:49'],
+    ['password: 48617002', '2:43'],
+  ] as const) {
+    test(`does not load written out, and is not shown: ${settings}`, () => {
+      const { message, at } = problemOf(
+        `version: 1\ntargets: {crm: {kind: postgres, ${settings}}}\n`,
+      );
+      assert.match(message, MESSAGE);
+      assert.equal(at, place);
+      assert.ok(message.startsWith(`writegate.yaml:${place}: `));
+      assert.doesNotMatch(message, /hunter2|48617002/);
+    });
+  }
+
+  test('loads as a reference, whole or in part, and so does what only looks like one', () => {
+    for (const settings of [
+      'url: "${env:CRM_URL}"',
+      'url: "${file:/run/secrets/crm@1:2}"',
+      'url: "postgres://u:${env:PASSWORD}@db:5432/crm"',
+      'url: "postgres://u:${file:/p}@${env:HOST}:5432/crm?sslmode=require"',
+      'url: "postgres://u@db:5432/crm?application_name=a@b"',
+      'url: "http://db:80/a@b:c"',
+      'password: "${env:PASSWORD}"',
+      'auth: {token: "${file:/token}", header: x-token}',
+      'password: ""',
+      'secret: null',
+    ]) {
+      const text = `version: 1\ntargets: {crm: {kind: postgres, ${settings}}}\n`;
+      assert.equal(parse(text).targets.length, 1, settings);
+    }
+    assert.equal(parse('version: 1\ntargets: {key: {kind: token}}\n').targets.length, 1);
+  });
+
+  test('is not shown where it stands in the wrong place, or in what is no YAML', () => {
+    const url = 'postgres://user-of-a-name-that-is-long:hunter2@db/crm';
+    for (const text of [
+      `mode: "${url}"\n`,
+      `tenant: "${url}"\n`,
+      `"${url}": 1\n`,
+      `targets: {"${url}": {kind: postgres}}\n`,
+      `targets: {crm: {kind: "${url}"}}\n`,
+      `targets: "${url}"\n`,
+      `agents: {bot: {owner: "${url}"}}\n`,
+      `rules: [{id: a, effect: permit, reason: r, match: {target: "${url}"}}]\n`,
+      `rules: [{id: a, effect: permit, reason: r, when: "args.x == '${url}' &&"}]\n`,
+      `targets: {crm: {kind: postgres, url: "${url}}}\n`,
+      `targets:\n  crm:\n    kind: postgres\n    url: |hunter2\n`,
+      `targets:\n  crm:\n    kind: postgres\n    password: *hunter2\n`,
+      `targets:\n  crm:\n    kind: postgres\n    password: !hunter2 x\n`,
+      `targets:\n  crm: {kind: postgres, password: "x"hunter2}\n`,
+      `targets:\n  crm:\n    kind: postgres\n    password: "x\n  hunter2\n`,
+      `targets:\n  crm:\n    kind: postgres\n\tpassword: hunter2\n`,
+      `targets:\n  crm:\n    kind: postgres\n    password: 'x' hunter2: y\n`,
+    ]) {
+      assert.doesNotMatch(problemOf(`version: 1\n${text}`).message, /hunter2/, text);
+    }
   });
 });
 

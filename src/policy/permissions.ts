@@ -88,10 +88,15 @@ const TIERS: readonly Tier[] = ['read-only', 'confirm', 'autonomous'];
 
 /**
  * Judges by the agent's tier: the strongest line for each resource that it writes to, the weakest
- * of those resources for the whole. People have no tier; they propose compensations alone.
+ * of those resources for the whole. People have no tier: they may take back what was applied, and
+ * propose nothing else.
  */
 export function permissionFindings(policy: Policy, facts: PolicyFacts): Finding[] {
-  if (facts.principal.kind === 'person') return [];
+  if (facts.principal.kind === 'person') {
+    return facts.compensation
+      ? [permission('allow', 'allowed', 'people', 'people may take back what was applied')]
+      : [permission('deny', 'not-permitted', 'people', 'people propose nothing but to take back')];
+  }
   const { name } = facts.principal;
   const agent = policy.agents.get(name);
   if (agent === undefined) {

@@ -8,6 +8,7 @@ import type { BudgetMeasure, BudgetWindow } from '../model/budget.ts';
 import type { EffectClass } from '../model/plan.ts';
 import type { Tier } from '../model/policy.ts';
 import type { Role } from '../model/principal.ts';
+import { withoutPasswords } from './secrets.ts';
 import { keyOffset, valueOffset, type Fault, type Path, type Source } from './source.ts';
 
 /** Where the file takes a list it takes one value for a list of one. */
@@ -235,7 +236,7 @@ function shown(path: Path, value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
   if (isRecord(value)) return Object.keys(value).length === 0 ? 'an empty mapping' : 'a mapping';
   if (path[0] === 'targets') return `a ${typeof value}`;
-  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  const text = withoutPasswords(typeof value === 'string' ? value : JSON.stringify(value));
   return `\`${text.length > SHOWN_LENGTH_MAX ? `${text.slice(0, SHOWN_LENGTH_MAX)}…` : text}\``;
 }
 

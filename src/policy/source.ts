@@ -13,6 +13,7 @@ import {
 import type { Json } from '../lib/json.ts';
 import { isRecord } from '../lib/record.ts';
 import { Problem } from '../model/problem.ts';
+import { withoutPasswords } from './secrets.ts';
 
 export const SOURCE_BOUNDS = { sizeBytesMax: 1_048_576, aliasesMax: 100, faultsMax: 20 } as const;
 
@@ -73,8 +74,11 @@ function yamlMessage(code: string, message: string): string {
       return 'expected one document, found another after `---`; keep one file for each';
     case 'TAG_RESOLVE_FAILED':
       return 'expected a plain value, found one with a tag; remove the tag';
-    default:
-      return `expected YAML, found a slip in it: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
+    default: {
+      // After the colon the parser quotes the text, which may be a secret.
+      const said = message.replace(/(?<=\S): .*/s, '');
+      return `expected YAML, found a slip in it: ${said.charAt(0).toLowerCase()}${said.slice(1)}`;
+    }
   }
 }
 
@@ -127,7 +131,7 @@ function notJson(
 export function refuse(source: Source, faults: readonly Fault[]): never {
   const ordered = faults.toSorted((left, right) => left.offset - right.offset);
   const lines = ordered.slice(0, SOURCE_BOUNDS.faultsMax).map(({ offset, message }) => {
-    return `${source.fileName}:${place(source, offset)}: ${message}`;
+    return `${source.fileName}:${place(source, offset)}: ${withoutPasswords(message)}`;
   });
   const rest = ordered.length - lines.length;
   if (rest > 0) lines.push(`and ${rest} more`);

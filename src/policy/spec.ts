@@ -73,6 +73,7 @@ export function specDecide(policy: Policy, input: SpecInput): Verdict {
     return Math.max(-1, ...held);
   });
   const tier = Math.min(...tiers);
+  denies.push(!isAgent && !facts.compensation);
   denies.push(isAgent && (tier < 0 || (tier === 0 && kind !== 'read')));
   if (isAgent && tier === 1) waits.push({ rule: 'default' });
 
