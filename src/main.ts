@@ -18,7 +18,7 @@ import {
   keepConfiguration,
   loadConfiguration,
   LOG_ACT,
-  policyEntry,
+  recordPolicy,
   type ConfigurationInForce,
 } from './main/configuration.ts';
 import { openCredentials } from './main/credentials.ts';
@@ -118,7 +118,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   const targets = await openTargets(first, options, opened);
   const publisher = await openPublisher(ground);
   opened.add(() => publisher.publish());
-  await commitLog(ground, [policyEntry(first)]);
+  await recordPolicy(ground, first);
   await provideOperator(ground, false);
 
   const gate = openGate(

@@ -1,21 +1,17 @@
 import type { Command } from 'commander';
 import { credentialId } from '../model/ids.ts';
-import { configurationPath, withConfiguration, type ConfigurationOption } from './configuration.ts';
+import { configurationPath } from './configuration.ts';
 import { connect } from './connect.ts';
 import { printCredential } from './credential.ts';
-import { pairLines } from './render-result.ts';
+import { listHolders, withHolders, type HolderListOptions } from './holders.ts';
 import {
   print,
   UsageError,
   withConnection,
   withExample,
-  withJson,
   type ConnectionOptions,
-  type JsonOption,
   type Shell,
 } from './shell.ts';
-
-type ListOptions = JsonOption & ConfigurationOption;
 
 /** `agent add | list | revoke`: credentials of agents. */
 export function addAgent(program: Command, shell: Shell): void {
@@ -30,11 +26,13 @@ export function addAgent(program: Command, shell: Shell): void {
     'writegate agent add crm-bot',
   ).action((name: string, options: ConnectionOptions) => add(shell, name, options));
   withExample(
-    withJson(
-      withConfiguration(agent.command('list').description('list the agents of writegate.yaml')),
+    withHolders(
+      agent
+        .command('list')
+        .description('list the agents of writegate.yaml with the ids of their credentials'),
     ),
     'writegate agent list',
-  ).action((options: ListOptions) => list(shell, options));
+  ).action((options: HolderListOptions) => list(shell, options));
   withExample(
     withConnection(
       agent
@@ -52,28 +50,16 @@ async function add({ io }: Shell, name: string, options: ConnectionOptions): Pro
   printCredential(io, options, credential);
 }
 
-async function list({ io }: Shell, options: ListOptions): Promise<void> {
+async function list({ io }: Shell, options: HolderListOptions): Promise<void> {
   const { loadConfiguration } = await import('../main/configuration.ts');
   const { policy } = await loadConfiguration(configurationPath(io, options));
-  const agents = [...policy.agents.values()];
-  const items = agents.map(({ name, owner, permissions }) => ({
-    name,
-    owner,
-    tiers: permissions.map((permission) => permission.tier),
-  }));
-  print(io, options, { items }, () =>
-    items.length === 0
-      ? ['no agents; add one under `agents` in writegate.yaml']
-      : pairLines(items.map((agent) => [agent.name, describe(agent)])),
-  );
-}
-
-function describe(agent: {
-  readonly owner: string | null;
-  readonly tiers: readonly string[];
-}): string {
-  const tiers = agent.tiers.length === 0 ? 'read-only' : [...new Set(agent.tiers)].join(', ');
-  return agent.owner === null ? tiers : `${tiers}; owned by ${agent.owner}`;
+  const named = [...policy.agents.values()].map(({ name, owner, permissions }) => {
+    const tiers = permissions.map((permission) => permission.tier);
+    const said = tiers.length === 0 ? 'read-only' : [...new Set(tiers)].join(', ');
+    const description = owner === null ? said : `${said}; owned by ${owner}`;
+    return { item: { name, owner, tiers }, description };
+  });
+  await listHolders(io, options, 'agent', named);
 }
 
 async function revoke({ io }: Shell, text: string, options: ConnectionOptions): Promise<void> {

@@ -8,6 +8,7 @@ import {
   AGENT,
   appOptions,
   CREDENTIAL_ID,
+  CREDENTIAL_LINE,
   DIGEST,
   DRAFT,
   fakeGate,
@@ -104,6 +105,7 @@ test('each call of a person does so too', async (t) => {
   assert.equal((await client.release(FREEZE_ID, 'checked')).id, FREEZE_ID);
   const holder = { kind: 'agent', name: 'bot' } as const;
   assert.equal((await client.issueCredential(holder)).secret, TOKENS.agent);
+  assert.deepEqual(await client.credentials(), { items: [CREDENTIAL_LINE] });
   assert.equal(await client.revokeCredential(CREDENTIAL_ID), undefined);
   assert.deepEqual(gate.calls.at(-1)?.given, [OPERATOR, CREDENTIAL_ID]);
 });

@@ -1,6 +1,7 @@
 import type {
   ApprovalBody,
   CredentialBody,
+  CredentialPage,
   CredentialView,
   DraftBody,
   FreezePage,
@@ -64,6 +65,8 @@ export interface Client {
   release(freezeId: string, reason: string, options?: CallOptions): Promise<Freeze>;
   freezes(options?: CallOptions): Promise<FreezePage>;
   issueCredential(holder: CredentialBody['holder'], options?: CallOptions): Promise<CredentialView>;
+  /** Every credential, revoked ones too; for operators. */
+  credentials(options?: CallOptions): Promise<CredentialPage>;
   revokeCredential(credentialId: string, options?: CallOptions): Promise<void>;
   gatewayStatus(options?: CallOptions): Promise<GatewayStatus>;
 }
@@ -108,6 +111,7 @@ export function createClient(options: ClientOptions): Client {
     freezes: (call) => get('/v1/freezes', call),
     issueCredential: (holder, call) =>
       post('/v1/credentials', { body: { holder }, signal: call?.signal }),
+    credentials: (call) => get('/v1/credentials', call),
     revokeCredential: (id, call) =>
       post(`/v1/credentials/${encodeURIComponent(id)}/revoke`, { signal: call?.signal }),
     gatewayStatus: (call) => get('/v1/status', call),

@@ -11,6 +11,8 @@ export { GatewayProblem } from './problem.ts';
 export type {
   ApprovalBody,
   CredentialBody,
+  CredentialPage,
+  CredentialSummary,
   CredentialView,
   DraftBody,
   FreezePage,

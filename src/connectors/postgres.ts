@@ -4,13 +4,7 @@ import { z } from 'zod';
 import type { JsonObject } from '../lib/json.ts';
 import type { PlanAnswer, PlanRequest, ProbeAnswer, ProbeRequest, Target } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
-import {
-  parseSettings,
-  Refused,
-  resolveSecret,
-  type Connector,
-  type Environment,
-} from './connector.ts';
+import { Refused, resolveSecret, type Connector, type Environment } from './connector.ts';
 import { applyWrite, BEGIN, type Context } from './postgres/apply.ts';
 import { measureWrite, type Rehearsal, type Write } from './postgres/measure.ts';
 import { openParser, type Parser } from './postgres/parse.ts';
@@ -18,7 +12,7 @@ import { prove } from './postgres/prove.ts';
 import { openReceipts } from './postgres/receipts.ts';
 import { asRefusal } from './postgres/refusals.ts';
 import { openSessions } from './postgres/session.ts';
-import { settingsSchema, type PostgresSettings } from './postgres/settings.ts';
+import { parsePostgresSettings, type PostgresSettings } from './postgres/settings.ts';
 
 export const postgres: Connector = { kind: 'postgres', open: openPostgresTarget };
 
@@ -43,7 +37,7 @@ export async function openPostgresTarget(
   given: JsonObject,
   environment: Environment,
 ): Promise<Target> {
-  const settings = parseSettings(settingsSchema, name, given);
+  const settings = parsePostgresSettings(name, given);
   const url = await resolveSecret(settings.url, '/url', environment);
   if (!/^postgres(?:ql)?:\/\//.test(url.reveal())) {
     throw new Problem(

@@ -23,7 +23,8 @@ export class Secret {
     return '[secret]';
   }
 
-  [inspect.custom](): string {
-    return '[secret]';
+  // Not a method: a declaration cannot spell a name that is a computed symbol.
+  static {
+    Object.defineProperty(Secret.prototype, inspect.custom, { value: () => '[secret]' });
   }
 }

@@ -8,6 +8,7 @@
  * 3. Only the policy changes while the gateway runs. What else the file says takes a restart.
  */
 import { canonicalJson } from '../lib/canonical.ts';
+import { parseLeaf } from '../ledger/leaf.ts';
 import type { EntryBody } from '../model/entry.ts';
 import type { TenantId } from '../model/ids.ts';
 import type { Configuration } from '../model/policy.ts';
@@ -63,9 +64,7 @@ export function keepConfiguration(
     try {
       const next = await loadConfiguration(ports.path);
       checkOnlyPolicy(current, next);
-      if (next.policy.digest !== current.policy.digest) {
-        await commitLog(ports, [policyEntry(next)]);
-      }
+      await recordPolicy(ports, next);
       current = next;
       problem = null;
       ports.onChange(`policy ${next.policy.digest} is in force`);
@@ -108,9 +107,18 @@ function targetsJson({ targets }: Configuration): readonly string[] {
   return targets.map(({ name, kind, settings }) => canonicalJson([name, kind, settings]));
 }
 
-/** The ledger's entry for a policy that comes into force. */
-export function policyEntry({ policy, text }: Configuration): EntryBody {
-  return { type: 'policy', digest: policy.digest, mode: policy.mode, text };
+/** Puts a policy that comes into force into the ledger, unless it is the last one there. */
+export async function recordPolicy(
+  ports: Pick<ConfigurationPorts, 'store' | 'clock' | 'tenant'>,
+  { policy, text }: Configuration,
+): Promise<void> {
+  const latest = await ports.store.latest(ports.tenant, LOG_ACT);
+  const last = latest === undefined ? undefined : parseLeaf(latest.leaf);
+  if (last?.kind === 'leaf' && last.leaf.type === 'policy' && last.leaf.digest === policy.digest) {
+    return;
+  }
+  const { digest, mode } = policy;
+  await commitLog(ports, [{ type: 'policy', digest, mode, text }]);
 }
 
 /** Adds entries to the ledger's own act. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createSequencer } from '../ledger/sequencer.ts';
+import type { CredentialSummary } from '../model/api.ts';
 import { credentialId, tenantId } from '../model/ids.ts';
 import type { Store } from '../model/ports.ts';
 import type { PersonPrincipal } from '../model/principal.ts';
@@ -47,6 +48,10 @@ async function open(options: { readonly file?: () => string; readonly store?: St
     configuration: () => parseConfiguration(options.file?.() ?? FILE, 'writegate.yaml'),
   });
   return { store, credentials };
+}
+
+function byKind(left: CredentialSummary, right: CredentialSummary): number {
+  return left.holder.kind < right.holder.kind ? -1 : 1;
 }
 
 describe('credentials', () => {
@@ -104,6 +109,18 @@ describe('credentials', () => {
     await credentials.revoke(ADA, need(credentialId(id)));
     assert.equal((await store.tree(TENANT)).size, size);
     await assert.rejects(credentials.revoke(ADA, ADA.credential), { code: 'route-unknown' });
+  });
+
+  test('the list has every credential of the tenant, revoked ones too, and no secret', async () => {
+    const { credentials } = await open();
+    const agent = await credentials.issue(ADA, { kind: 'agent', name: 'bot' });
+    const person = await credentials.issue(ADA, { kind: 'person', name: 'ada' });
+    await credentials.revoke(ADA, need(credentialId(agent.id)));
+    const { items } = await credentials.list();
+    assert.deepEqual(items.toSorted(byKind), [
+      { id: agent.id, holder: { kind: 'agent', name: 'bot' }, createdAt: 1_000, revokedAt: 1_000 },
+      { id: person.id, holder: { kind: 'person', name: 'ada' }, createdAt: 1_000, revokedAt: null },
+    ]);
   });
 
   test('a name that the file loses is nobody, and gets no new credential', async () => {

@@ -8,7 +8,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { CredentialBody, CredentialView } from '../model/api.ts';
+import type { CredentialBody, CredentialPage, CredentialView } from '../model/api.ts';
 import { credentialId, newCredentialId, type CredentialId, type TenantId } from '../model/ids.ts';
 import type { Configuration } from '../model/policy.ts';
 import type { Clock, Random, Store } from '../model/ports.ts';
@@ -34,6 +34,7 @@ export function openCredentials(ports: CredentialPorts): CredentialPort {
   return {
     authenticate: (token) => authenticate(ports, token),
     issue: (by, holder) => issue(ports, by.name, holder),
+    list: () => list(ports),
     revoke: (by, id) => revoke(ports, by.name, id),
   };
 }
@@ -111,6 +112,16 @@ function holderOf(named: Named): Credential['holder'] {
   return 'roles' in named
     ? { kind: 'person', name: named.name, roles: named.roles, groups: named.groups }
     : { kind: 'agent', name: named.name, owner: named.owner ?? undefined };
+}
+
+async function list({ store, tenant }: CredentialPorts): Promise<CredentialPage> {
+  const items = (await store.credentials(tenant)).map(({ id, holder, createdAt, revokedAt }) => ({
+    id,
+    holder: { kind: holder.kind, name: holder.name },
+    createdAt,
+    revokedAt: revokedAt ?? null,
+  }));
+  return { items };
 }
 
 async function revoke(ports: CredentialPorts, by: string, id: CredentialId): Promise<void> {

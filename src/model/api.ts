@@ -52,6 +52,19 @@ export interface CredentialView {
   readonly secret: string;
 }
 
+/** One line of `GET /v1/credentials`, revoked ones too; never a secret. */
+export interface CredentialSummary {
+  readonly id: string;
+  readonly holder: { readonly kind: 'agent' | 'person'; readonly name: string };
+  readonly createdAt: number;
+  readonly revokedAt: number | null;
+}
+
+/** Answer of `GET /v1/credentials`, oldest first. */
+export interface CredentialPage {
+  readonly items: readonly CredentialSummary[];
+}
+
 /** One line of a list: `GET /v1/proposals`. */
 export interface ProposalSummary {
   readonly id: string;

@@ -3,7 +3,7 @@ import type { ProposalId } from './ids.ts';
 
 /** Bounds on what an agent may send; beyond them the call is a `draft-invalid` problem. */
 export const DRAFT_BOUNDS = {
-  argumentsBytesMax: 256 * 1024,
+  argumentsBytesMax: 262_144,
   depthMax: 32,
   nameLengthMax: 128,
   reasonLengthMax: 2_000,

@@ -87,7 +87,7 @@ export interface Plan {
   readonly warnings: readonly string[];
 }
 
-export const PLAN_BOUNDS = { effectsMax: 10_000, imageBytesMax: 16 * 1024 * 1024 } as const;
+export const PLAN_BOUNDS = { effectsMax: 10_000, imageBytesMax: 16_777_216 } as const;
 
 /**
  * Digests what an approval binds to: every count, every direct effect, the value and the recipients.

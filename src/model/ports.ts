@@ -272,6 +272,8 @@ export interface Store {
   ): Promise<readonly { readonly tenant: TenantId; readonly id: ProposalId }[]>;
   /** How many entries an act has; 0 where there is none. */
   actStep(tenant: TenantId, act: string): Promise<number>;
+  /** The act's last entry. */
+  latest(tenant: TenantId, act: string): Promise<StoredEntry | undefined>;
   tree(tenant: TenantId): Promise<TreeState>;
   /** Entries `from` (inclusive) on, in order, at most `limit`. */
   entries(tenant: TenantId, from: number, limit: number): Promise<readonly StoredEntry[]>;

@@ -95,7 +95,7 @@ export const PROBLEMS = {
   'gateway-unreachable': { status: 503, title: 'no gateway answers there', acts: 'operator' },
   'gateway-stopping': { status: 503, title: 'the gateway is shutting down', acts: 'nobody' },
   bug: { status: 500, title: 'the gateway met a state it did not expect', acts: 'operator' },
-} as const satisfies Record<string, ProblemRow>;
+} as const;
 
 /** Stable, documented in `docs/spec/problems.md`. */
 export type ProblemCode = keyof typeof PROBLEMS;

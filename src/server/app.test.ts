@@ -159,6 +159,7 @@ test('each route hands the gate what was asked, and answers what it said', async
       'issue',
       [OPERATOR, holder],
     ],
+    [{ path: '/v1/credentials', token: operator }, 200, 'list', []],
     [
       { path: `/v1/credentials/${CREDENTIAL_ID}/revoke`, method: 'POST', token: operator },
       204,

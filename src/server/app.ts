@@ -40,7 +40,7 @@ export interface AppOptions {
   readonly inFlightMax?: number;
 }
 
-export const BODY_BYTES_MAX = 512 * 1024;
+export const BODY_BYTES_MAX: number = 512 * 1024;
 const IN_FLIGHT_MAX = 256;
 /** How long a caller may take to send a request. */
 const RECEIVE_TIMEOUT_MS = 30_000;

@@ -1,6 +1,6 @@
 /** Who is calling. Tenant, environment and agent come from the credential, never from arguments. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { CredentialBody, CredentialView } from '../model/api.ts';
+import type { CredentialBody, CredentialPage, CredentialView } from '../model/api.ts';
 import type { CredentialId } from '../model/ids.ts';
 import type { AgentPrincipal, PersonPrincipal, Principal } from '../model/principal.ts';
 import { Problem } from '../model/problem.ts';
@@ -11,6 +11,8 @@ export interface CredentialPort {
   authenticate(token: string): Promise<Principal | undefined>;
   /** Makes a credential; durable when it resolves. Throws `credential-holder-unknown`. */
   issue(by: PersonPrincipal, holder: CredentialBody['holder']): Promise<CredentialView>;
+  /** Every credential that was made, revoked ones too, oldest first. */
+  list(): Promise<CredentialPage>;
   /** Ends a credential; durable when it resolves. Throws `route-unknown` where there is none. */
   revoke(by: PersonPrincipal, id: CredentialId): Promise<void>;
 }

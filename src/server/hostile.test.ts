@@ -294,6 +294,8 @@ const TABLE: readonly [name: string, code: ProblemCode, sent: Sent][] = [
     'role-missing',
     { path: '/v1/credentials', token: person, body: { holder: { kind: 'person', name: 'me' } } },
   ],
+  ['an agent that lists them', 'credential-kind', { path: '/v1/credentials', token: agent }],
+  ['an approver that lists them', 'role-missing', { path: '/v1/credentials', token: person }],
   [
     'an approver that revokes one',
     'role-missing',

@@ -184,6 +184,7 @@ test('every answer is of the documented form, and has no member that is not docu
       token: TOKENS.operator,
       body: { holder: { kind: 'agent', name: 'bot' } },
     },
+    listCredentials: { path: '/v1/credentials', token: TOKENS.operator },
     revokeCredential: {
       path: `/v1/credentials/${CREDENTIAL_ID}/revoke`,
       token: TOKENS.operator,

@@ -129,6 +129,10 @@ export class SqliteStore implements Store {
     return this.#read(({ log }) => log.step(tenant, act));
   }
 
+  latest(tenant: TenantId, act: string): Promise<StoredEntry | undefined> {
+    return this.#read(({ log }) => log.latest(tenant, act));
+  }
+
   tree(tenant: TenantId): Promise<TreeState> {
     return this.#read(({ log }) => log.head(tenant).tree);
   }

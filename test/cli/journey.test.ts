@@ -62,7 +62,11 @@ interface Answer {
   readonly id: string;
   readonly ok: boolean;
   readonly entries: number;
-  readonly items: readonly { readonly id: string }[];
+  readonly items: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly credentials: readonly string[];
+  }[];
   readonly findings: readonly { readonly code: string }[];
   readonly policyProblem: string | null;
   readonly receipt: { readonly reference: string };
@@ -163,7 +167,10 @@ describe('an operator and an agent at the command line', { timeout: 120_000 }, (
     assert.equal(unknown.code, 1);
     assert.match(unknown.err, /^credential-holder-unknown: .*`nobody`/s);
     const listed = await writegate(['agent', 'list']);
-    assert.match(listed.out, /crm-bot +autonomous/);
+    assert.match(listed.out, /crm-bot +autonomous\n +cred_[0-9a-z]{26}\n/);
+    const people = await asOperator('person', 'list');
+    const credentials = people.result.items.map((each) => [each.name, each.credentials.length]);
+    assert.deepEqual(credentials, [['ada', 1]], 'the one that init made');
   });
 
   test('a preview measures, says how it would be decided, and changes nothing', async () => {
@@ -288,6 +295,8 @@ describe('an operator and an agent at the command line', { timeout: 120_000 }, (
     const second = await asOperator('agent', 'add', 'crm-bot');
     const revoked = await writegate(['agent', 'revoke', second.result.id]);
     assert.equal(revoked.code, 0, revoked.err);
+    const listed = await asOperator('agent', 'list');
+    assert.equal(listed.result.items[0]?.credentials.length, 1, 'the revoked one is gone');
     const env = { WRITEGATE_TOKEN: second.result.secret };
     assert.match((await writegate(['list'], { env })).err, /^credential-unknown/);
 

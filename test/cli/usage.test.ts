@@ -34,6 +34,7 @@ const COMMANDS = [
   ['agent', 'list'],
   ['agent', 'revoke'],
   ['person', 'add'],
+  ['person', 'list'],
   ['preview'],
   ['propose'],
   ['status'],
@@ -219,6 +220,17 @@ test('init writes what a gateway needs, closed to others, and overwrites nothing
   assert.match(again.out, /kept /);
   assert.equal(await readFile(join(home, 'writegate.yaml'), 'utf8'), text);
   assert.equal(await readFile(join(home, '.writegate/operator.token'), 'utf8'), token);
+});
+
+test('while no gateway answers, the names of the file are listed without credentials', async () => {
+  const home = await mkdtemp(join(folder, 'names-'));
+  await writegate(['init', '--person', 'ada'], { cwd: home });
+  const agents = await writegate(['agent', 'list', '--json'], { cwd: home });
+  const item = { name: 'crm-bot', owner: null, tiers: ['autonomous'], credentials: null };
+  assert.deepEqual(JSON.parse(agents.out), { items: [item] });
+  const people = await writegate(['person', 'list'], { cwd: home });
+  assert.equal(people.out, '  ada  operator, approver\n');
+  assert.equal(people.err, 'no gateway answers: credentials are not shown\n');
 });
 
 test('a data folder that others can enter is refused', async () => {

@@ -2,7 +2,12 @@
 import type { AppOptions } from '../../src/server/app.ts';
 import type { CredentialPort } from '../../src/server/auth.ts';
 import type { Gate } from '../../src/gate.ts';
-import type { GatewayStatus, ProposalSummary, ProposalView } from '../../src/model/api.ts';
+import type {
+  CredentialSummary,
+  GatewayStatus,
+  ProposalSummary,
+  ProposalView,
+} from '../../src/model/api.ts';
 import type { Freeze } from '../../src/model/freeze.ts';
 import {
   newCredentialId,
@@ -350,6 +355,13 @@ export function fakeGate(replaced: Partial<Gate> = {}): FakeGate {
   return recording(gate, calls);
 }
 
+export const CREDENTIAL_LINE: CredentialSummary = {
+  id: CREDENTIAL_ID,
+  holder: { kind: 'agent', name: AGENT.name },
+  createdAt: AT,
+  revokedAt: null,
+};
+
 /** Credentials of one agent, one approver and one operator. */
 export function fakeCredentials(calls: Recorded[]): CredentialPort {
   const holders = new Map<string, Principal>([
@@ -365,6 +377,7 @@ export function fakeCredentials(calls: Recorded[]): CredentialPort {
       }
       return { id: CREDENTIAL_ID, holder: { ...holder, roles: [] }, secret: TOKENS.agent };
     },
+    list: async () => ({ items: [CREDENTIAL_LINE] }),
     revoke: async () => undefined,
   };
   const { authenticate } = port;

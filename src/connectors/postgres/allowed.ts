@@ -8,7 +8,7 @@ function words(text: string): ReadonlySet<string> {
 }
 
 /** Node kinds of the syntax tree that the walker knows how to judge. */
-export const NODES = words(`
+export const NODES: ReadonlySet<string> = words(`
   InsertStmt UpdateStmt DeleteStmt SelectStmt RangeVar RangeSubselect RangeFunction JoinExpr
   ResTarget MultiAssignRef SetToDefault OnConflictClause InferClause IndexElem WithClause
   CommonTableExpr Alias String Integer Float Boolean BitString List ColumnRef A_Star ParamRef
@@ -18,7 +18,7 @@ export const NODES = words(`
 `);
 
 /** Built-in functions that are immutable or stable, touch no table, file, session or server state. */
-export const FUNCTIONS = words(`
+export const FUNCTIONS: ReadonlySet<string> = words(`
   abs acos acosd asin asind atan atan2 atan2d atand cbrt ceil ceiling cos cosd cosh cot cotd degrees
   div erf erfc exp factorial floor gcd lcm ln log log10 min_scale mod pi power pow radians round scale
   sign sin sind sinh sqrt tan tand tanh trim_scale trunc width_bucket
@@ -53,22 +53,22 @@ export const FUNCTIONS = words(`
 `);
 
 /** The transaction's clock: the same all through a statement, so allowed anywhere. */
-export const CLOCK_FUNCTIONS = words('now transaction_timestamp');
+export const CLOCK_FUNCTIONS: ReadonlySet<string> = words('now transaction_timestamp');
 
 /** Another value each call: allowed only as the value that a column gets, which is then masked. */
-export const VOLATILE_FUNCTIONS = words(
+export const VOLATILE_FUNCTIONS: ReadonlySet<string> = words(
   'clock_timestamp statement_timestamp timeofday random gen_random_uuid uuidv4 uuidv7',
 );
 
 /** `CURRENT_TIMESTAMP` and its like, by the parser's name. */
-export const CLOCK_VALUES = words(`
+export const CLOCK_VALUES: ReadonlySet<string> = words(`
   SVFOP_CURRENT_DATE SVFOP_CURRENT_TIME SVFOP_CURRENT_TIME_N SVFOP_CURRENT_TIMESTAMP
   SVFOP_CURRENT_TIMESTAMP_N SVFOP_LOCALTIME SVFOP_LOCALTIME_N SVFOP_LOCALTIMESTAMP
   SVFOP_LOCALTIMESTAMP_N
 `);
 
 /** Built-in types that a cast may name. */
-export const TYPES = words(`
+export const TYPES: ReadonlySet<string> = words(`
   bool boolean int2 int4 int8 smallint integer bigint numeric decimal float4 float8 real text varchar
   bpchar char name bytea uuid date time timetz timestamp timestamptz interval json jsonb jsonpath inet
   cidr macaddr macaddr8 bit varbit money point line lseg box path polygon circle tsvector tsquery
@@ -76,9 +76,9 @@ export const TYPES = words(`
 `);
 
 /** Operators of the server itself; one of the same name in a governed schema refuses the statement. */
-export const OPERATORS = words(`
+export const OPERATORS: ReadonlySet<string> = words(`
   + - * / % ^ |/ ||/ @ & | # ~ << >> = <> != < > <= >= || ~~ !~~ ~~* !~~* ~* !~ !~* ^@
   @> <@ && -|- -> ->> #> #>> ? ?| ?& @? @@ #- &< &> <<= >>= BETWEEN
 `);
 
-export const SYSTEM_COLUMNS = words('ctid xmin xmax cmin cmax tableoid');
+export const SYSTEM_COLUMNS: ReadonlySet<string> = words('ctid xmin xmax cmin cmax tableoid');

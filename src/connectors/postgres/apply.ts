@@ -17,7 +17,9 @@ export interface Context {
 
 /**
  * Opens a transaction. The counters of the last one on this connection are flushed when this one
- * ends, so that each starts at nothing.
+ * ends, so that each starts at nothing. Our look-ups before the write are planned once for all; the
+ * last of them, of the catalog, sets that back, so that the write and what its triggers run are
+ * planned as anywhere.
  */
 export const BEGIN =
   'BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SELECT pg_stat_force_next_flush()';

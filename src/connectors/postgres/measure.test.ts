@@ -31,6 +31,12 @@ CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
   NEW.changed_at := clock_timestamp(); RETURN NEW; END$$;
 CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON stamped FOR EACH ROW EXECUTE FUNCTION stamp();
 
+CREATE TABLE planned (id int PRIMARY KEY, how text);
+INSERT INTO planned VALUES (1, '');
+CREATE FUNCTION how() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+  NEW.how := current_setting('plan_cache_mode'); RETURN NEW; END$$;
+CREATE TRIGGER how BEFORE UPDATE ON planned FOR EACH ROW EXECUTE FUNCTION how();
+
 CREATE TABLE jobs (id int PRIMARY KEY, state text);
 CREATE TABLE job_log (job int, n int);
 INSERT INTO jobs SELECT i, 'idle' FROM generate_series(1, 5) i;
@@ -132,6 +138,11 @@ test('more rows than are compared between two runs are masked all the same', asy
   assert.deepEqual(plan.maskedColumns, ['public.stamped.changed_at']);
   assert(plan.effects.every((effect) => effect.after?.['changed_at'] === null));
   assert.equal(plan.reversibility.kind, 'proved');
+});
+
+test('the write and its triggers are not planned as our own look-ups are', async () => {
+  const { effects } = await bench.planned('UPDATE planned SET how = $1 WHERE id = 1', ['x']);
+  assert.deepEqual(effects[0]?.after, { id: '1', how: 'auto' });
 });
 
 test('a deferred trigger is counted although it writes at the commit', async () => {

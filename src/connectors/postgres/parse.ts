@@ -6,7 +6,7 @@ import type { Statement } from './statement.ts';
 
 export const PARSE_BOUNDS = {
   /** Beyond this hostile nesting gets expensive even where it is harmless. */
-  textBytesMax: 64 * 1024,
+  textBytesMax: 65_536,
   stackMb: 64,
   heapMb: 512,
   timeoutMs: 2_000,

@@ -6,7 +6,7 @@ export const BATCH_BOUNDS = {
   /** Rows that the server sends before it waits for the next request. */
   rowsMax: 500,
   /** A single value may have a gigabyte: the wire is cut before it fills the gateway. */
-  bytesMax: 32 * 1024 * 1024,
+  bytesMax: 33_554_432,
 } as const;
 
 /** A value given for a `$n`; null is SQL null. */

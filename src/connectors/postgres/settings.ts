@@ -1,12 +1,38 @@
 import { z } from 'zod';
+import type { JsonObject } from '../../lib/json.ts';
 import { PLAN_BOUNDS } from '../../model/plan.ts';
+import { parseSettings } from '../connector.ts';
+
+/** The settings of a `postgres` target, defaults filled in. */
+export interface PostgresSettings {
+  readonly url: string;
+  readonly schemas: readonly string[];
+  /** `schema.table`, or a table of the first schema; undefined: every table of the schemas. */
+  readonly tables?: readonly string[] | undefined;
+  readonly value: readonly ValueColumn[];
+  readonly statementTimeoutMs: number;
+  /** Below the server's `deadlock_timeout` (1 s), so that a deadlock never costs the application. */
+  readonly lockTimeoutMs: number;
+  /** Images kept in a plan; every row is counted and digested whatever this is. */
+  readonly rowsMax: number;
+  /** Schema of the receipt table. */
+  readonly receipts: string;
+}
+
+/** A column that holds money: with exactly one of `currency` and `currencyColumn`. */
+export interface ValueColumn {
+  readonly table: string;
+  readonly column: string;
+  readonly currency?: string | undefined;
+  readonly currencyColumn?: string | undefined;
+  readonly unit: 'major' | 'minor';
+}
 
 const NAME = z.string().min(1).max(63);
 const CURRENCY = z.string().regex(/^[A-Z]{3}$/, 'expected an ISO 4217 code such as `GBP`');
 
-const valueColumn = z
+const valueColumn: z.ZodType<ValueColumn> = z
   .strictObject({
-    /** `schema.table`, or a table of the first schema. */
     table: z.string().min(1).max(127),
     column: NAME,
     currency: CURRENCY.optional(),
@@ -17,17 +43,14 @@ const valueColumn = z
     message: 'expected exactly one of `currency` and `currencyColumn`',
   });
 
-/** The settings of a `postgres` target. Unknown members are an error. */
-export const settingsSchema = z
+const schema: z.ZodType<PostgresSettings> = z
   .strictObject({
     url: z.string().min(1).max(4_096),
     schemas: z.array(NAME).min(1).max(32).default(['public']),
     tables: z.array(z.string().min(1).max(127)).min(1).max(1_000).optional(),
     value: z.array(valueColumn).max(1_000).default([]),
     statementTimeoutMs: z.int().min(10).max(600_000).default(5_000),
-    /** Below the server's `deadlock_timeout` (1 s), so that a deadlock never costs the application. */
     lockTimeoutMs: z.int().min(10).max(60_000).default(300),
-    /** Images kept in a plan; every row is counted and digested whatever this is. */
     rowsMax: z.int().min(0).max(PLAN_BOUNDS.effectsMax).default(PLAN_BOUNDS.effectsMax),
     receipts: z
       .string()
@@ -39,8 +62,10 @@ export const settingsSchema = z
     message: 'the schema of the receipts may not be governed as well',
   });
 
-export type PostgresSettings = z.infer<typeof settingsSchema>;
-export type ValueColumn = z.infer<typeof valueColumn>;
+/** Parses the settings of a target; an unknown one is a `configuration-invalid` problem. */
+export function parsePostgresSettings(target: string, given: JsonObject): PostgresSettings {
+  return parseSettings(schema, target, given);
+}
 
 /** Adds the first schema to a table name that has none. */
 export function qualified(settings: PostgresSettings, table: string): string {

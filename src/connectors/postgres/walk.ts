@@ -75,9 +75,9 @@ export class Walk {
   readonly reads: RelationName[] = [];
   readonly inserted: Assignment[] = [];
   readonly updated: Assignment[] = [];
-  readonly functions = new Set<string>();
-  readonly operators = new Set<string>();
-  readonly fields = new Set<string>();
+  readonly functions: Set<string> = new Set();
+  readonly operators: Set<string> = new Set();
+  readonly fields: Set<string> = new Set();
   parameters = 0;
   #nodes = 0;
   readonly #schemas: readonly string[];

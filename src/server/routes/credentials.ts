@@ -2,12 +2,24 @@
 import { credentialId } from '../../model/ids.ts';
 import { Problem } from '../../model/problem.ts';
 import { asPerson, type CredentialPort } from '../auth.ts';
-import { CREDENTIAL_VIEW } from '../shapes/gateway-answers.ts';
+import { CREDENTIAL_PAGE, CREDENTIAL_VIEW } from '../shapes/gateway-answers.ts';
 import { CREDENTIAL } from '../shapes/requests.ts';
 import type { Route } from './route.ts';
 
 export function credentialRoutes(credentials: CredentialPort): readonly Route[] {
   return [
+    {
+      method: 'GET',
+      path: '/v1/credentials',
+      operationId: 'listCredentials',
+      summary: 'Credentials, revoked ones too, without their secrets',
+      access: 'operator',
+      query: null,
+      body: null,
+      status: 200,
+      answer: CREDENTIAL_PAGE,
+      take: () => credentials.list(),
+    },
     {
       method: 'POST',
       path: '/v1/credentials',

@@ -25,7 +25,7 @@ const IMAGE: JsonSchema = {
 };
 const DIGEST_OR_NULL = nullable(DIGEST);
 
-export const EFFECT = object({
+export const EFFECT: JsonSchema = object({
   resource: TEXT,
   kind: oneOf('create', 'update', 'delete'),
   key: KEY,
@@ -36,7 +36,7 @@ export const EFFECT = object({
 const ATTRIBUTION = oneOf('direct', 'cascade', 'trigger', 'indirect');
 const TALLY = object({ created: WHOLE, updated: WHOLE, deleted: WHOLE });
 
-export const PLAN_DIFFERENCE = object({
+export const PLAN_DIFFERENCE: JsonSchema = object({
   counts: list(object({ resource: TEXT, attribution: ATTRIBUTION, shown: TALLY, now: TALLY })),
   rowsGone: list(EFFECT),
   rowsNew: list(EFFECT),
@@ -58,14 +58,14 @@ export const PLAN_DIFFERENCE = object({
   sentence: TEXT,
 });
 
-export const CONFLICT = object({
+export const CONFLICT: JsonSchema = object({
   resource: TEXT,
   key: KEY,
   problem: oneOf('row-changed', 'row-missing', 'row-exists'),
   columns: list(object({ column: TEXT, expected: TEXT_OR_NULL, found: TEXT_OR_NULL })),
 });
 
-export const RECEIPT = object({
+export const RECEIPT: JsonSchema = object({
   proposalId: TEXT,
   planDigest: TEXT,
   reference: described(TEXT, "the target's own reference, for `postgres` the transaction id"),
@@ -116,10 +116,10 @@ function resultOf(difference: JsonSchema, conflict: JsonSchema): JsonSchema {
   };
 }
 
-export const RESULT = resultOf(PLAN_DIFFERENCE, CONFLICT);
+export const RESULT: JsonSchema = resultOf(PLAN_DIFFERENCE, CONFLICT);
 
 /** The same union for a list of tools, which a model may have to read: no word on rows. */
-export const RESULT_BRIEF = resultOf(object({ sentence: TEXT }), { type: 'object' });
+export const RESULT_BRIEF: JsonSchema = resultOf(object({ sentence: TEXT }), { type: 'object' });
 
 const SUMMARY_MEMBERS: Readonly<Record<string, JsonSchema>> = {
   id: TEXT,
@@ -136,16 +136,16 @@ const SUMMARY_MEMBERS: Readonly<Record<string, JsonSchema>> = {
   compensates: TEXT_OR_NULL,
   compensatedBy: TEXT_OR_NULL,
 };
-export const PROPOSAL_SUMMARY = object(SUMMARY_MEMBERS);
+export const PROPOSAL_SUMMARY: JsonSchema = object(SUMMARY_MEMBERS);
 
-export const PROPOSAL_PAGE = object({
+export const PROPOSAL_PAGE: JsonSchema = object({
   items: list(PROPOSAL_SUMMARY),
   before: described(TEXT_OR_NULL, 'give as `before` for the next page; null at the end'),
 });
 
 const MONEY = object({ currency: TEXT, amountMinor: TEXT });
 
-export const PLAN = object({
+export const PLAN: JsonSchema = object({
   headline: TEXT,
   class: oneOf('read', 'create', 'update', 'delete', 'destroy'),
   resource: TEXT,
@@ -173,7 +173,7 @@ export const PLAN = object({
   warnings: list(TEXT),
 });
 
-export const ASSESSMENT = object({
+export const ASSESSMENT: JsonSchema = object({
   plan: PLAN,
   planDigest: DIGEST,
   blastRadius: object({
@@ -201,7 +201,7 @@ export const ASSESSMENT = object({
   assessedAt: AT,
 });
 
-export const DECISION = object(
+export const DECISION: JsonSchema = object(
   {
     kind: oneOf('allow', 'wait', 'deny'),
     code: TEXT,
@@ -227,7 +227,7 @@ export const DECISION = object(
   ['reserve', 'route', 'expiresAt', 'duplicateOf'],
 );
 
-export const PERSON_APPROVAL = object({
+export const PERSON_APPROVAL: JsonSchema = object({
   verdict: oneOf('approve', 'deny'),
   person: TEXT,
   groups: list(TEXT),
@@ -236,7 +236,7 @@ export const PERSON_APPROVAL = object({
   at: AT,
 });
 
-export const OUTCOME = object({
+export const OUTCOME: JsonSchema = object({
   status: oneOf('applied', 'refused', 'in_doubt', 'stale'),
   code: TEXT,
   reason: TEXT,
@@ -249,7 +249,7 @@ export const OUTCOME = object({
   conflicts: list(CONFLICT),
 });
 
-export const PROPOSAL_VIEW = object({
+export const PROPOSAL_VIEW: JsonSchema = object({
   ...SUMMARY_MEMBERS,
   environment: TEXT,
   arguments: { type: 'object' },

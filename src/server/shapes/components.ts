@@ -27,6 +27,7 @@ export const COMPONENTS: Readonly<Record<string, JsonSchema>> = {
   Freeze: gatewayAnswers.FREEZE_VIEW,
   FreezePage: gatewayAnswers.FREEZE_PAGE,
   Credential: gatewayAnswers.CREDENTIAL_VIEW,
+  CredentialPage: gatewayAnswers.CREDENTIAL_PAGE,
   GatewayStatus: gatewayAnswers.GATEWAY_STATUS,
   Health: gatewayAnswers.HEALTH,
   Problem: gatewayAnswers.PROBLEM_DOCUMENT,

@@ -12,8 +12,9 @@ import {
   WHOLE,
   YES_NO,
 } from './schema.ts';
+import type { JsonSchema } from './shape.ts';
 
-export const FREEZE_VIEW = object({
+export const FREEZE_VIEW: JsonSchema = object({
   id: TEXT,
   scope: object({ kind: oneOf('all', 'agent', 'target', 'run'), name: TEXT }, ['name']),
   reason: TEXT,
@@ -22,9 +23,9 @@ export const FREEZE_VIEW = object({
   releasedAt: AT_OR_NULL,
 });
 
-export const FREEZE_PAGE = object({ items: list(FREEZE_VIEW) });
+export const FREEZE_PAGE: JsonSchema = object({ items: list(FREEZE_VIEW) });
 
-export const CREDENTIAL_VIEW = object({
+export const CREDENTIAL_VIEW: JsonSchema = object({
   id: TEXT,
   holder: object({
     kind: oneOf('agent', 'person'),
@@ -34,7 +35,18 @@ export const CREDENTIAL_VIEW = object({
   secret: described(TEXT, 'the bearer token; shown this once'),
 });
 
-export const GATEWAY_STATUS = object({
+export const CREDENTIAL_PAGE: JsonSchema = object({
+  items: list(
+    object({
+      id: TEXT,
+      holder: object({ kind: oneOf('agent', 'person'), name: TEXT }),
+      createdAt: AT,
+      revokedAt: AT_OR_NULL,
+    }),
+  ),
+});
+
+export const GATEWAY_STATUS: JsonSchema = object({
   name: { type: 'string', const: 'writegate' },
   version: TEXT,
   policyDigest: TEXT,
@@ -45,13 +57,13 @@ export const GATEWAY_STATUS = object({
   startedAt: AT,
 });
 
-export const HEALTH = object({ ok: YES_NO });
+export const HEALTH: JsonSchema = object({ ok: YES_NO });
 
 const CODE = oneOf(...Object.keys(PROBLEMS));
 const ACTS = described(oneOf('caller', 'operator', 'nobody'), 'who can do something about it');
 
 /** RFC 9457. */
-export const PROBLEM_DOCUMENT = object({
+export const PROBLEM_DOCUMENT: JsonSchema = object({
   type: { type: 'string', pattern: '^/v1/problems/[a-z-]+$' },
   title: TEXT,
   status: WHOLE,
@@ -61,4 +73,9 @@ export const PROBLEM_DOCUMENT = object({
   acts: ACTS,
 });
 
-export const PROBLEM_ROW = object({ code: CODE, status: WHOLE, title: TEXT, acts: ACTS });
+export const PROBLEM_ROW: JsonSchema = object({
+  code: CODE,
+  status: WHOLE,
+  title: TEXT,
+  acts: ACTS,
+});

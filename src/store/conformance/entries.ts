@@ -35,6 +35,7 @@ export function testEntries(test: StoreTest): void {
     assert.equal(await store.proposal(ACME, id), undefined);
     assert.equal(await store.credential(credentialOf(1)), undefined);
     assert.equal(await store.actStep(ACME, 'log'), 0);
+    assert.equal(await store.latest(ACME, 'log'), undefined);
   });
 
   test('the store writes no entry of its own', async ({ store }) => {

@@ -110,6 +110,20 @@ export function testReads(test: StoreTest): void {
     assert.equal((await store.inStates(STATES, 100)).length, 7);
   });
 
+  test('the last entry of an act is found whole, whatever other acts and tenants have since', async ({
+    store,
+  }) => {
+    const id = proposalOf(1);
+    await committed(store, beginChange(id, 'waiting'));
+    await committed(store, beginChange(proposalOf(2), 'applied'));
+    await committed(store, { ...beginChange(id, 'applied'), tenant: GLOBEX });
+    const own = (await store.entries(ACME, 0, 100)).filter((entry) => entry.act === id);
+    assert(own.length > 1);
+    assert.deepEqual(await store.latest(ACME, id), own.at(-1));
+    assert.equal(await store.latest(ACME, proposalOf(3)), undefined);
+    assert.equal(await store.latest(GLOBEX, proposalOf(2)), undefined);
+  });
+
   test('entries come in pages, in order', async ({ store }) => {
     await committed(store, beginChange(proposalOf(1), 'applied'));
     const all = await store.entries(ACME, 0, 100);

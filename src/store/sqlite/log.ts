@@ -20,10 +20,11 @@ export class LogTable {
   readonly #setHead: StatementSync;
   readonly #tenants: StatementSync;
   readonly #step: StatementSync;
-  readonly #latest: StatementSync;
+  readonly #latestHash: StatementSync;
   readonly #latestOfType: StatementSync;
   readonly #addEntry: StatementSync;
   readonly #addPayload: StatementSync;
+  readonly #latest: StatementSync;
   readonly #entries: StatementSync;
   readonly #payloads: StatementSync;
 
@@ -37,7 +38,7 @@ export class LogTable {
     this.#step = database.prepare(
       'SELECT coalesce(max(step), 0) AS step FROM entries WHERE tenant = ? AND act = ?',
     );
-    this.#latest = database.prepare(
+    this.#latestHash = database.prepare(
       'SELECT leaf_hash FROM entries WHERE tenant = ? AND act = ? ORDER BY step DESC LIMIT 1',
     );
     this.#latestOfType = database.prepare(`
@@ -49,6 +50,9 @@ export class LogTable {
     this.#addPayload = database.prepare(`
       INSERT INTO payloads (tenant, entry_index, position, label, nonce, commitment, value)
       VALUES (?, ?, ?, ?, ?, ?, ?)`);
+    this.#latest = database.prepare(`
+      SELECT entry_index, act, step, at, leaf, leaf_hash FROM entries
+      WHERE tenant = ? AND act = ? ORDER BY step DESC LIMIT 1`);
     this.#entries = database.prepare(`
       SELECT entry_index, act, step, at, leaf, leaf_hash FROM entries
       WHERE tenant = ? AND entry_index >= ? ORDER BY entry_index LIMIT ?`);
@@ -88,7 +92,7 @@ export class LogTable {
   latestLeafHash(tenant: TenantId, act: string, type?: EntryBody['type']): string {
     const row =
       type === undefined
-        ? this.#latest.get(tenant, act)
+        ? this.#latestHash.get(tenant, act)
         : this.#latestOfType.get(tenant, act, type);
     return row === undefined ? '' : textOf(row, 'leaf_hash');
   }
@@ -109,18 +113,25 @@ export class LogTable {
   }
 
   entries(tenant: TenantId, from: number, limit: number): readonly StoredEntry[] {
-    return this.#entries.all(tenant, from, limit).map((row) => {
-      const index = integerOf(row, 'entry_index');
-      return {
-        index,
-        act: textOf(row, 'act'),
-        step: integerOf(row, 'step'),
-        at: integerOf(row, 'at'),
-        leaf: bytesOf(row, 'leaf'),
-        leafHash: textOf(row, 'leaf_hash'),
-        payloads: this.#payloads.all(tenant, index).map(payloadOf),
-      };
-    });
+    return this.#entries.all(tenant, from, limit).map((row) => this.#entryOf(tenant, row));
+  }
+
+  latest(tenant: TenantId, act: string): StoredEntry | undefined {
+    const row = this.#latest.get(tenant, act);
+    return row === undefined ? undefined : this.#entryOf(tenant, row);
+  }
+
+  #entryOf(tenant: TenantId, row: Row): StoredEntry {
+    const index = integerOf(row, 'entry_index');
+    return {
+      index,
+      act: textOf(row, 'act'),
+      step: integerOf(row, 'step'),
+      at: integerOf(row, 'at'),
+      leaf: bytesOf(row, 'leaf'),
+      leafHash: textOf(row, 'leaf_hash'),
+      payloads: this.#payloads.all(tenant, index).map(payloadOf),
+    };
   }
 }
 
