@@ -53,6 +53,10 @@ export function processIo(): Io {
 
 function output(stream: NodeJS.WriteStream & { readonly fd: number }): Output {
   const isTerminal = isatty(stream.fd);
+  // `writegate show … | head`: who stops reading has seen enough, and that is no error of ours.
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
   return {
     isTerminal,
     columns: isTerminal ? Math.max(stream.columns, 40) : 80,

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { exitOf } from '../../src/cli/exit.ts';
 import { run } from '../../src/cli/main.ts';
 import { STATES } from '../../src/model/lifecycle.ts';
@@ -51,6 +53,8 @@ const COMMANDS = [
   ['ledger', 'verify'],
   ['ledger', 'checkpoint'],
 ];
+
+const LAUNCHER = fileURLToPath(new URL('../../bin/writegate.mjs', import.meta.url));
 
 test('help names every command and every exit code, at 80 columns', async () => {
   const { code, out } = await writegate(['--help']);
@@ -294,4 +298,15 @@ test('up without a configuration says what to run', async () => {
   const { code, err } = await writegate(['up'], { cwd: await mkdtemp(join(folder, 'bare-')) });
   assert.equal(code, 1);
   assert.match(err, /^configuration-missing: .*writegate init/s);
+});
+
+test('who reads the output and stops early causes no error', async () => {
+  const child = spawn(process.execPath, [LAUNCHER, '--help'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  child.stdout.destroy();
+  let complaint = '';
+  child.stderr.on('data', (bytes) => (complaint += String(bytes)));
+  await once(child, 'close');
+  assert.equal(complaint, '');
 });
