@@ -211,6 +211,43 @@ test('a stop that comes between decision and intent wins', async () => {
   assert.ok(clock.now() > 0);
 });
 
+test('the reconciler leaves alone what this process is at work on, from its first commit on', async () => {
+  const { gate, store, proposal } = await testGate();
+  const commit = store.commit.bind(store);
+  store.commit = async (change) => {
+    const committed = await commit(change);
+    await gate.tick();
+    return committed;
+  };
+  const result = await gate.propose(bot, setDraft('a', '9'));
+  assert.equal((await proposal(result.proposalId)).attempt, 1);
+});
+
+test('a person cannot propose or preview a write; taking back is the only one', async () => {
+  const { gate, target } = await testGate();
+  for (const role of ['approver', 'operator', 'auditor'] as const) {
+    const someone = human('ann', [role]);
+    const draft = setDraft('a', '9');
+    await assert.rejects(gate.propose(someone, draft), problem('credential-kind'));
+    await assert.rejects(gate.preview(someone, draft, never), problem('credential-kind'));
+  }
+  assert.equal(target.rows.get('a'), '1');
+});
+
+test('what an agent holds no permission on is not carried out, not even to measure it', async () => {
+  const { gate, target } = await testGate({
+    policy: POLICY.replace(
+      'kv, class: [create, update], tier: autonomous',
+      'kv, resource: other, class: update, tier: autonomous',
+    ).replace('      - { target: kv, resource: rows, class: delete, tier: confirm }\n', ''),
+  });
+  const denied = await gate.propose(bot, setDraft('a', '9'));
+  assert.equal(denied.state, 'denied');
+  assert.equal(denied.code, 'not-permitted');
+  assert.equal(denied.headline, null);
+  assert.equal(target.rows.get('a'), '1');
+});
+
 test('an agent cannot stop, resume or see what another proposed', async () => {
   const { gate } = await testGate();
   const held = await gate.propose(clerk, setDraft('a', '9'));

@@ -10,7 +10,7 @@
  */
 import { admit, proposalEntry, type Admitted } from './gate/admit.ts';
 import { answer, previewAnswer, refusedPreview, summaryOf, viewOf } from './gate/answer.ts';
-import { approvalOf, person, withRole } from './gate/approve.ts';
+import { approvalOf, person, proposerOf, withRole } from './gate/approve.ts';
 import { assess } from './gate/assess.ts';
 import {
   commitSteps,
@@ -27,6 +27,7 @@ import { endWaiting, expireIfDue } from './gate/expire.ts';
 import { decisionInput, FREEZE_LOOKBACK_MS } from './gate/facts.ts';
 import { afterDecision, tick } from './gate/finish.ts';
 import { release, stop } from './gate/freeze.ts';
+import { openInFlight } from './gate/in-flight.ts';
 import {
   planRequest,
   targetOf,
@@ -94,13 +95,14 @@ export function openGate(ports: GatePorts, settings: GateSettings): OpenGate {
     ...ports,
     ...settings,
     watch: openWatch(ports),
-    inFlight: new Map(),
+    inFlight: openInFlight(),
     never,
   };
   const { store, links } = { ...ports, ...settings };
   return {
-    preview: (principal, draft, signal) => preview(journey, principal, draft, signal),
-    propose: (principal, draft) => propose(journey, principal, draft),
+    preview: async (principal, draft, signal) =>
+      preview(journey, proposerOf(principal), draft, signal),
+    propose: async (principal, draft) => propose(journey, proposerOf(principal), draft),
     approve: (approver, id, approval) => approve(journey, approver, id, approval),
     cancel: (principal, id) => cancel(journey, principal, id),
     rollback: (principal, id) => rollback(journey, principal, id),
@@ -121,9 +123,7 @@ export function openGate(ports: GatePorts, settings: GateSettings): OpenGate {
     },
     freezes: (principal) => store.freezes(principal.tenant, ports.clock.now() - FREEZE_LOOKBACK_MS),
     tick: () => tick(journey),
-    drain: async () => {
-      while (journey.inFlight.size > 0) await Promise.allSettled(journey.inFlight.values());
-    },
+    drain: () => journey.inFlight.idle(),
   };
 }
 
@@ -137,12 +137,13 @@ async function propose(journey: Journey, principal: Principal, draft: Draft): Pr
       return answer(journey.store, journey.links, first, { replayed: true });
     }
     const compensated = await compensatedBy(journey.store, principal.tenant, draft);
-    const commit = await beginProposal(journey, principal, admitted, compensated);
-    if (commit.kind === 'committed') {
-      const proposal = committedProposal(commit);
-      const ended = await afterDecision(journey, proposal, compensated);
-      return answer(journey.store, journey.links, ended.proposal);
-    }
+    const ended = await journey.inFlight.during(admitted.id, async () => {
+      const commit = await beginProposal(journey, principal, admitted, compensated);
+      if (commit.kind === 'conflict') return null;
+      return afterDecision(journey, committedProposal(commit), compensated);
+    });
+    journey.watch.changed(admitted.id);
+    if (ended !== null) return answer(journey.store, journey.links, ended.proposal);
   }
   throw contended();
 }
@@ -176,7 +177,7 @@ async function beginProposal(
   const target = targetOf(journey, proposal);
   const assessed = await assess(
     { target, clock: journey.clock },
-    planRequest(proposal, compensated),
+    planRequest(policy, proposal, compensated),
     journey.score(policy),
     journey.never,
   );
@@ -210,9 +211,11 @@ async function approve(
   const approval = approvalOf(approver, proposal, body, now);
   const entry: EntryBody = { type: 'approval', approval, credential: approver.credential };
   const compensated = await compensatedBy(journey.store, proposal.tenant, proposal.draft);
-  const decided = await decideAgain(journey, proposal, [entry], compensated);
+  const ended = await journey.inFlight.during(id, async () => {
+    const decided = await decideAgain(journey, proposal, [entry], compensated);
+    return afterDecision(journey, decided, compensated);
+  });
   journey.watch.changed(id);
-  const ended = await afterDecision(journey, decided, compensated);
   return answer(journey.store, journey.links, ended.proposal, { drifted: ended.drifted });
 }
 
@@ -261,7 +264,7 @@ async function preview(
   if (early !== undefined) return previewAnswer(null, early);
   const assessed = await assess(
     { target: targetOf(journey, proposal), clock: journey.clock },
-    planRequest(proposal, null),
+    planRequest(policy, proposal, null),
     journey.score(policy),
     signal,
   );

@@ -60,7 +60,13 @@ export function testConnector(kind: string, open: () => Promise<Stage>): void {
   const request = (stage: Stage, args: JsonObject = stage.write.arguments): PlanRequest => {
     proposals += 1;
     const proposalId = newProposalId(proposals, new Uint8Array(10));
-    return { proposalId, operation: stage.write.operation, arguments: args, compensated: null };
+    return {
+      proposalId,
+      operation: stage.write.operation,
+      arguments: args,
+      permits: () => true,
+      compensated: null,
+    };
   };
   const plan = async (stage: Stage, asked: PlanRequest): Promise<Plan> => {
     const answer = await stage.target.plan(asked, AbortSignal.timeout(TIMEOUT_MS));

@@ -143,6 +143,7 @@ async function askEverything(target: Target) {
     proposalId: 'prop_00000000000000000000000001' as never,
     operation: 'sql',
     arguments: { statement: 'DELETE FROM accounts' },
+    permits: () => true,
     compensated: null,
   };
   const signal = AbortSignal.timeout(30_000);

@@ -6,6 +6,7 @@ import type { PlanAnswer, PlanRequest, ProbeAnswer, ProbeRequest, Target } from 
 import { Problem } from '../model/problem.ts';
 import { Refused, resolveSecret, type Connector, type Environment } from './connector.ts';
 import { applyWrite, BEGIN, type Context } from './postgres/apply.ts';
+import { openAmountsCheck } from './postgres/amounts.ts';
 import { measureWrite, type Rehearsal, type Write } from './postgres/measure.ts';
 import { openParser, type Parser } from './postgres/parse.ts';
 import { prove } from './postgres/prove.ts';
@@ -49,12 +50,14 @@ export async function openPostgresTarget(
   const sessions = openSessions(url, settings);
   const receipts = openReceipts(sessions, settings);
   const context: Context = { sessions, settings, receipts };
+  const checkAmounts = openAmountsCheck(name, sessions, settings);
   const parser = openParser();
   const close = async (): Promise<void> => {
     await Promise.all([parser.close(), sessions.close()]);
   };
   try {
     await receipts.prepare();
+    await checkAmounts();
   } catch (error) {
     const isDown = !(error instanceof Problem) && asRefusal(error).code === 'target-unavailable';
     if (!isDown) {
@@ -71,12 +74,21 @@ export async function openPostgresTarget(
     kind: 'postgres',
     guarantee: 'transactional',
     operations: ['sql'],
-    plan: (request, signal) => plan(context, parser, request, signal),
+    async plan(request, signal) {
+      try {
+        const write = await writeOf(parser, settings, request);
+        await checkAmounts();
+        return await plan(context, write, request, signal);
+      } catch (error) {
+        return asRefusal(error);
+      }
+    },
     async apply(request, signal) {
       let write: Write;
       try {
         write = await writeOf(parser, settings, request);
         await receipts.prepare();
+        await checkAmounts();
       } catch (error) {
         return asRefusal(error);
       }
@@ -87,32 +99,32 @@ export async function openPostgresTarget(
   };
 }
 
-async function plan(
+function plan(
   context: Context,
-  parser: Parser,
+  write: Write,
   request: PlanRequest,
   signal: AbortSignal,
 ): Promise<PlanAnswer> {
-  try {
-    const write = await writeOf(parser, context.settings, request);
-    return await context.sessions.write(signal, async (session) => {
-      const once = async (rehearsal: Rehearsal['sample'] | null) => {
-        await session.client.query(BEGIN);
-        return measureWrite(session, write, { ...context, receipts: 0, rehearsal });
-      };
-      let measured = await once(null);
-      if (measured.kind === 'rehearsal') {
-        await session.client.query('ROLLBACK');
-        measured = await once(measured.sample);
-      }
-      assert(measured.kind === 'measured', 'a rehearsal is followed by the measure');
-      const reversibility = await prove(session, measured, { ...context, receipts: 0 });
+  return context.sessions.write(signal, async (session) => {
+    const once = async (rehearsal: Rehearsal['sample'] | null) => {
+      await session.client.query(BEGIN);
+      return measureWrite(session, write, {
+        ...context,
+        receipts: 0,
+        rehearsal,
+        permits: request.permits,
+      });
+    };
+    let measured = await once(null);
+    if (measured.kind === 'rehearsal') {
       await session.client.query('ROLLBACK');
-      return { kind: 'planned', plan: { ...measured.plan, reversibility } };
-    });
-  } catch (error) {
-    return asRefusal(error);
-  }
+      measured = await once(measured.sample);
+    }
+    assert(measured.kind === 'measured', 'a rehearsal is followed by the measure');
+    const reversibility = await prove(session, measured, { ...context, receipts: 0 });
+    await session.client.query('ROLLBACK');
+    return { kind: 'planned', plan: { ...measured.plan, reversibility } };
+  });
 }
 
 async function probe(context: Context, request: ProbeRequest): Promise<ProbeAnswer> {

@@ -1,6 +1,6 @@
 import type { ApprovalBody } from '../model/api.ts';
 import type { Approval } from '../model/decision.ts';
-import type { PersonPrincipal, Principal } from '../model/principal.ts';
+import type { AgentPrincipal, PersonPrincipal, Principal } from '../model/principal.ts';
 import { Problem } from '../model/problem.ts';
 import type { Proposal } from '../model/proposal.ts';
 
@@ -10,6 +10,15 @@ export function person(principal: Principal): PersonPrincipal {
   throw new Problem(
     'credential-kind',
     'an agent credential cannot decide, stop or resume; a person does that with a credential of their own',
+  );
+}
+
+/** Lets an agent through: people propose nothing but to take back, and that has a call of its own. */
+export function proposerOf(principal: Principal): AgentPrincipal {
+  if (principal.kind === 'agent') return principal;
+  throw new Problem(
+    'credential-kind',
+    'a write is proposed with an agent credential; a person takes back, by rolling back what was applied',
   );
 }
 

@@ -69,6 +69,8 @@ export async function attempt(
         key: proposal.id,
         operation,
         arguments: proposal.draft.arguments,
+        // What is carried out was planned, and decided on, before.
+        permits: () => true,
         compensated,
         planDigest: assessment.planDigest,
         digest: (plan) => planDigest(target, operation, plan),

@@ -33,39 +33,21 @@ export interface Ended {
   readonly drifted: PlanDifference | null;
 }
 
-function carryOut(
+async function carryOut(
   journey: Journey,
   proposal: Proposal,
   compensated: Compensated | null,
 ): Promise<Ended> {
-  return tracked(journey, proposal.id, async () => {
-    const target = targetOf(journey, proposal);
-    const ports = { store: journey.store, target, clock: journey.clock };
-    const executed = await execute(ports, proposal, compensated, journey.never);
-    if (executed.kind === 'drifted') {
-      return afterDrift(journey, executed.proposal, executed.plan, compensated);
-    }
-    if (executed.proposal.state !== 'in_doubt') {
-      return { proposal: executed.proposal, drifted: null };
-    }
-    return recover(journey, executed.proposal, compensated);
-  });
-}
-
-/** Keeps a proposal out of the reconciler's hands while this process works on it. */
-async function tracked(
-  journey: Journey,
-  id: ProposalId,
-  work: () => Promise<Ended>,
-): Promise<Ended> {
-  const running = work();
-  journey.inFlight.set(id, running);
-  try {
-    return await running;
-  } finally {
-    journey.inFlight.delete(id);
-    journey.watch.changed(id);
+  const target = targetOf(journey, proposal);
+  const ports = { store: journey.store, target, clock: journey.clock };
+  const executed = await execute(ports, proposal, compensated, journey.never);
+  if (executed.kind === 'drifted') {
+    return afterDrift(journey, executed.proposal, executed.plan, compensated);
   }
+  if (executed.proposal.state !== 'in_doubt') {
+    return { proposal: executed.proposal, drifted: null };
+  }
+  return recover(journey, executed.proposal, compensated);
 }
 
 /** A stale proposal gets the plan that the target would do now, and a decision on that. */
@@ -99,7 +81,8 @@ export async function tick(journey: Journey): Promise<void> {
   const open = await store.inStates(['executing', 'in_doubt', 'stale'], TICK_PROPOSALS_MAX);
   for (const { tenant, id } of open) {
     if (journey.inFlight.has(id)) continue;
-    await tracked(journey, id, () => takeUp(journey, tenant, id)).catch(leftForNextTick);
+    await journey.inFlight.during(id, () => takeUp(journey, tenant, id)).catch(leftForNextTick);
+    journey.watch.changed(id);
   }
   for (const { tenant, id } of await store.inStates(['waiting'], TICK_PROPOSALS_MAX)) {
     const proposal = await store.proposal(tenant, id);
@@ -122,7 +105,7 @@ async function takeUp(journey: Journey, tenant: TenantId, id: ProposalId): Promi
   if (proposal.state !== 'stale') return recover(journey, proposal, compensated);
   const assessed = await assess(
     { target: targetOf(journey, proposal), clock: journey.clock },
-    planRequest(proposal, compensated),
+    planRequest(journey.policy(), proposal, compensated),
     journey.score(journey.policy()),
     journey.never,
   );

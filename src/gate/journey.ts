@@ -1,4 +1,3 @@
-import type { ProposalId } from '../model/ids.ts';
 import type { Policy } from '../model/policy.ts';
 import type {
   Clock,
@@ -12,8 +11,10 @@ import type {
 } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
 import type { Proposal } from '../model/proposal.ts';
+import { holdsAny } from '../policy/permissions.ts';
 import type { Links } from './answer.ts';
 import type { Score } from './assess.ts';
+import type { InFlight } from './in-flight.ts';
 import type { Watch } from './watch.ts';
 
 export interface GatePorts {
@@ -34,7 +35,7 @@ export interface GateSettings {
 /** What the calls of one gate share. Holds no state that a restart would lose. */
 export interface Journey extends GatePorts, GateSettings {
   readonly watch: Watch;
-  readonly inFlight: Map<ProposalId, Promise<unknown>>;
+  readonly inFlight: InFlight;
   readonly never: AbortSignal;
 }
 
@@ -49,7 +50,20 @@ export function targetOf(journey: Journey, proposal: Proposal): Target {
 }
 
 /** What a connector is asked to plan for a proposal. */
-export function planRequest(proposal: Proposal, compensated: Compensated | null): PlanRequest {
-  const { draft, id } = proposal;
-  return { proposalId: id, operation: draft.operation, arguments: draft.arguments, compensated };
+export function planRequest(
+  policy: Policy,
+  proposal: Proposal,
+  compensated: Compensated | null,
+): PlanRequest {
+  const { draft, id, proposer, environment } = proposal;
+  const { target, operation } = draft;
+  const subject = { agent: proposer.name, environment, target, operation };
+  return {
+    proposalId: id,
+    operation,
+    arguments: draft.arguments,
+    // People hold no permissions: they take back what was applied, and its rows are known to them.
+    permits: (resource) => compensated !== null || holdsAny(policy, { ...subject, resource }),
+    compensated,
+  };
 }

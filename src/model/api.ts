@@ -129,6 +129,8 @@ export interface GatewayStatus {
     readonly name: string;
     readonly kind: string;
     readonly guarantee: string;
+    /** Why its writes are refused for now, as found within the last 30 s; null where it answers. */
+    readonly problem: string | null;
   }[];
   readonly startedAt: number;
 }

@@ -45,6 +45,7 @@ export type OutcomeCode =
 
 /** Why a target, or the connector before it, would not do a write; surely nothing happened. */
 export type TargetCode =
+  | 'not-permitted'
   | 'target-unavailable'
   | 'target-busy'
   | 'statement-timeout'

@@ -64,6 +64,11 @@ export interface Plan {
   readonly resource: string;
   readonly counts: readonly ResourceCount[];
   /**
+   * For each resource that is a part of others (a partition, a child table): those others, nearest
+   * first. What tightens a resource tightens its parts.
+   */
+  readonly partOf: Readonly<Record<string, readonly string[]>>;
+  /**
    * The direct effects, in a canonical order. At most `PLAN_BOUNDS.effectsMax`; where there are
    * more, `effectsOmitted` says how many and `effectsDigest` still covers them all.
    */

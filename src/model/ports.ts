@@ -75,6 +75,11 @@ export interface PlanRequest {
   readonly proposalId: ProposalId;
   readonly operation: string;
   readonly arguments: JsonObject;
+  /**
+   * Whether the proposer holds any permission on a resource. Asked for what the write names, and
+   * for all that this is a part of, before anything is carried out: a preview shows rows too.
+   */
+  readonly permits: (resource: string) => boolean;
   /** For a compensation: the applied effects to take back. Comes from the gate, never from an agent. */
   readonly compensated: Compensated | null;
 }

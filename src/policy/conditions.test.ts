@@ -108,6 +108,79 @@ describe('a condition', () => {
     assert.match(why('effect.rows.size() > 0', { plan: many }), /^2,001 rows/);
   });
 
+  const masked = {
+    maskedColumns: ['public.customers.tier'],
+    effects: [
+      row({ after: { id: '1', note: null, tier: null } }),
+      row({ after: { id: '1', note: null, tier: null } }),
+    ],
+  };
+
+  test('that reads a column only known at the commit cannot be evaluated, however it reads', () => {
+    for (const text of [
+      'effect.rows.exists(r, r.after.tier == "gold")',
+      'effect.rows.all(r, r.after["tier"] != "gold")',
+      'effect.rows[0].after["ti" + "er"] == null',
+      'effect.rows.exists(r, has(r.after.tier) && r.after.tier == "gold")',
+      'effect.rows.exists(r, !has(r.after.tier))',
+      'effect.rows.filter(r, has(r.after.tier)).size() == 0',
+      '"tier" in effect.rows[0].after',
+      'size(effect.rows[0].after) == 3',
+      'effect.rows[0].after.size() == 3',
+      'effect.rows[0].after == {"id": "1"}',
+      'effect.rows[0].after != effect.rows[0].before',
+      'effect.rows[0].after == effect.rows[1].after',
+      'effect.rows[0].after in [effect.rows[1].after]',
+      '[effect.rows[0].after] == [effect.rows[1].after]',
+      '{"a": effect.rows[0].after} == {"a": effect.rows[1].after}',
+      'effect.rows[0].after.all(column, column != "tier")',
+      'effect.rows[0].after.exists(column, column == "id")',
+      'effect.rows[0].after.map(column, column).size() == 3',
+      'dyn(effect.rows[0].after).tier == null',
+      'cel.bind(after, effect.rows[0].after, after.tier == null)',
+      '(effect.records > 0 ? effect.rows[0].after : effect.rows[0].before).tier == null',
+      'effect.rows[0].after.tier == "gold" || true',
+      'true || effect.rows[0].after.tier == "gold" ? effect.rows[0].after.tier == null : true',
+      'effect.rows.exists(r, r.after.tier == "gold" || r.after.id == "1")',
+    ]) {
+      assert.equal(
+        why(text, { plan: masked }),
+        '`public.customers.tier` is only known at the commit',
+        text,
+      );
+    }
+  });
+
+  test('sees the columns beside one that is only known at the commit', () => {
+    for (const text of [
+      'effect.rows.all(r, r.after.id == "1" && r.after["note"] == null && has(r.after.id))',
+      'effect.rows.exists(r, !has(r.after.other))',
+      'effect.rows[0].before.tier == "basic" && effect.rows[0].before.size() == 2',
+    ]) {
+      assert.equal(holds(text, { plan: masked }), true, text);
+    }
+    const two = { ...masked, maskedColumns: ['public.customers.id', 'public.customers.tier'] };
+    assert.equal(
+      why('effect.rows[0].after.tier == null', { plan: two }),
+      '`public.customers.id` and `public.customers.tier` are only known at the commit',
+    );
+    const gone = { ...masked, effects: [row({ kind: 'delete', after: null })] };
+    assert.equal(holds('effect.rows.exists(r, !has(r.after.tier))', { plan: gone }), true);
+    const elsewhere = { ...masked, effects: [row({ resource: 'public.customers_old' })] };
+    assert.equal(holds('effect.rows[0].after.tier == "gold"', { plan: elsewhere }), true);
+  });
+
+  test('cannot read a masked column in a row of a part of what the column is named by', () => {
+    const plan = {
+      maskedColumns: ['public.customers.tier'],
+      effects: [row({ resource: 'public.customers_1', after: { id: '1', tier: null } })],
+      partOf: { 'public.customers_1': ['public.customers_all', 'public.customers'] },
+    };
+    const reason = '`public.customers_1.tier` is only known at the commit';
+    assert.equal(why('effect.rows[0].after.tier == null', { plan }), reason);
+    assert.equal(holds('effect.rows[0].after.id == "1"', { plan }), true);
+  });
+
   test('that looks at value which was not all measured cannot be evaluated', () => {
     const plan = { valueComplete: false, value: [{ currency: 'GBP', amountMinor: '1' }] };
     const reason = 'not all of the value could be measured';

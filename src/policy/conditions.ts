@@ -32,7 +32,7 @@ export type Condition =
 
 /**
  * Parses and type-checks a CEL condition. `holds` throws where the condition cannot be evaluated:
- * a missing key, a wrong type, an overflow, rows or value that the plan does not have in full.
+ * a missing key, a wrong type, an overflow, rows, columns or value that the plan does not have in full.
  */
 export function compileCondition(text: string): Condition {
   const parsed = attempt(() => ENVIRONMENT.parse(text));
@@ -57,7 +57,7 @@ function ask(expression: ParseResult, facts: RuleFacts): boolean {
   const context = contextOf(facts);
   context.effect.withheld = null;
   const answer: unknown = expression(context);
-  // `error || true` is true in CEL: a look at rows that are not all there must not get lost in it.
+  // `error || true` is true in CEL: a look at what is withheld must not get lost in it.
   if (context.effect.withheld !== null) throw new Withheld(context.effect.withheld);
   if (typeof answer !== 'boolean') throw new TypeError('the condition gave no true or false');
   return answer;

@@ -262,9 +262,23 @@ limits:
     assert.deepEqual(reasons(judged({ counts })), ['11 records, at most 10']);
   });
 
-  test('on value makes people look where value is not known', () => {
+  test('on value denies where value was not measured: no approval lifts a limit', () => {
     const incomplete = judged({ valueComplete: false });
-    assert.deepEqual(spoken(incomplete), ['wait limits.all value-unmeasured']);
+    assert.deepEqual(spoken(incomplete), ['deny limits.all value-unmeasured']);
+    assert.deepEqual(reasons(incomplete), [
+      'not all of the value could be measured, so it may be over the bound',
+    ]);
+    const overflown = judged({
+      valueComplete: false,
+      value: [{ currency: 'GBP', amountMinor: '9007199254740993' }],
+    });
+    assert.deepEqual(spoken(overflown), [
+      'deny limits.all limit-exceeded',
+      'deny limits.all value-unmeasured',
+    ]);
+  });
+
+  test('on value makes people look at a currency that it does not bound', () => {
     const foreign = judged({ value: [{ currency: 'EUR', amountMinor: '100000000' }] });
     assert.deepEqual(spoken(foreign), ['wait limits.all value-unmeasured']);
     assert.deepEqual(reasons(foreign), [
@@ -466,10 +480,15 @@ thresholds:
     assert.deepEqual(judged({ plan, compensates: 'update' }), []);
   });
 
-  test('on value, and a budget of value, make people look where value is not known', () => {
-    assert.deepEqual(spoken(judged({ plan: { valueComplete: false } })), [
+  test('on value makes people look where value was not measured, and denies nothing', () => {
+    const facts = factsOf({ plan: { valueComplete: false } });
+    assert.deepEqual(spoken(thresholdFindings(THRESHOLDS, facts)), [
       'wait thresholds.large value-unmeasured',
     ]);
+    assert.deepEqual(limitFindings(THRESHOLDS, facts), []);
+  });
+
+  test('beside a budget of value makes people look at a currency that neither bounds', () => {
     const budget = policyFrom(
       'version: 1\nbudgets: [{name: b, measure: "value:GBP", window: day, max: "1.00"}]\n',
     );
@@ -487,7 +506,7 @@ thresholds: [{name: t, valueOver: {EUR: "1.00"}}]
 `);
     const plan = { valueComplete: false, value: [{ currency: 'EUR', amountMinor: '1' }] };
     assert.deepEqual(spoken(limitFindings(both, factsOf({ plan }))), [
-      'wait limits.l value-unmeasured',
+      'deny limits.l value-unmeasured',
     ]);
     assert.deepEqual(thresholdFindings(both, factsOf({ plan })), []);
   });
@@ -556,6 +575,27 @@ describe('a budget', () => {
     );
   });
 
+  test('of value denies at its own stage where value was not measured', () => {
+    const policy = policyFrom(`
+version: 1
+limits: [{name: l, match: {class: create}, valueMax: {GBP: "5.00"}}]
+thresholds: [{name: t, valueOver: {GBP: "1.00"}}]
+budgets:
+  - {name: pace, measure: writes, window: day, max: 9}
+  - {name: elsewhere, match: {resource: audit.*}, measure: "value:GBP", window: day, max: "1.00"}
+  - {name: pounds, measure: "value:GBP", window: day, max: "1.00"}
+  - {name: euros, measure: "value:EUR", window: day, max: "1.00"}
+`);
+    const facts = factsOf({ plan: { valueComplete: false } });
+    const findings = limitFindings(policy, facts);
+    assert.deepEqual(
+      findings.map(({ stage, verdict, rule, code }) => `${stage} ${verdict} ${rule} ${code}`),
+      ['budget deny budgets.pounds value-unmeasured', 'budget deny budgets.euros value-unmeasured'],
+    );
+    assert.deepEqual(thresholdFindings(policy, facts), []);
+    assert.deepEqual(limitFindings(policy, factsOf()), []);
+  });
+
   test('is over its maximum by value beyond exact numbers', () => {
     const [found] = line('{name: b, measure: "value:GBP", window: day, max: "90000000000000.00"}', {
       plan: { value: [{ currency: 'GBP', amountMinor: '90071992547409930000' }] },
@@ -564,6 +604,158 @@ describe('a budget', () => {
       found !== undefined && found.amount > found.max && Number.isSafeInteger(found.amount),
     );
   });
+});
+
+describe('a part of a resource', () => {
+  const POLICY_OF_WHOLES = policyFrom(`
+version: 1
+targets: {crm: {kind: postgres}}
+agents:
+  bot: {permissions: [{target: crm, resource: public.pay, tier: autonomous}]}
+  keeper:
+    permissions:
+      - {target: crm, resource: public.pay_1, tier: autonomous}
+      - {target: crm, resource: public.pay, class: delete, tier: confirm}
+never: [{name: parts, match: {resource: public.parts}, reason: parts are counted by hand}]
+limits: [{name: pay, match: {resource: public.pay}, recordsPerResourceMax: 5}]
+thresholds: [{name: pay, match: {resource: public.pay}, recordsOver: 3}]
+budgets:
+  - {name: pay, match: {resource: public.pay}, per: resource, measure: records, window: day, max: 9}
+  - {name: each, per: resource, measure: records, window: day, max: 9}
+rules:
+  - {id: pay, effect: permit, match: {resource: public.pay}, reason: the bot pays}
+  - {id: log, effect: forbid, match: {resource: audit.log}, reason: nobody writes the log}
+  - {id: look, effect: require, match: {resource: audit.mail}, reason: people look at mail}
+`);
+  const partOf = {
+    'public.parts_1': ['public.parts'],
+    'public.pay_1': ['public.pay_q1', 'public.pay'],
+    'public.pay_2': ['public.pay_q1', 'public.pay'],
+    'audit.log_1': ['audit.log'],
+    'audit.mail_1': ['audit.mail'],
+  };
+  const facts = (options: FactOptions) =>
+    factsOf({
+      agent: 'bot',
+      ...options,
+      plan: { resource: 'public.pay', partOf, ...options.plan },
+    });
+  const leaf = (updated: number) => [direct('public.pay_1', { updated })];
+
+  test('is under the never line of the whole, by the agent and by a trigger', () => {
+    for (const counts of [
+      [direct('public.parts_1', { updated: 1 })],
+      [...leaf(1), cascade('public.parts_1', { created: 1 })],
+    ]) {
+      const findings = neverFindings(POLICY_OF_WHOLES, facts({ plan: { counts } }));
+      assert.deepEqual(spoken(findings), ['deny never.parts never']);
+    }
+    const named = facts({ plan: { resource: 'public.parts_1', counts: [] } });
+    assert.deepEqual(spoken(neverFindings(POLICY_OF_WHOLES, named)), ['deny never.parts never']);
+  });
+
+  test('is under the limits and thresholds of the whole, which counts its parts together', () => {
+    const at = (first: number, second: number) =>
+      facts({
+        plan: {
+          resource: 'public.pay_1',
+          counts: [...leaf(first), direct('public.pay_2', { updated: second })],
+        },
+      });
+    assert.deepEqual(limitFindings(POLICY_OF_WHOLES, at(3, 2)), []);
+    assert.deepEqual(reasons(limitFindings(POLICY_OF_WHOLES, at(3, 3))), [
+      '6 records in `public.pay_q1`, at most 5',
+      '6 records in `public.pay`, at most 5',
+    ]);
+    assert.deepEqual(spoken(thresholdFindings(POLICY_OF_WHOLES, at(2, 2))), [
+      'wait thresholds.pay threshold-exceeded',
+    ]);
+  });
+
+  test('takes from the budget of the whole, and from one of its own where it is named', () => {
+    const counts = [...leaf(3), direct('public.pay_2', { updated: 4 })];
+    const lines = budgetLines(
+      POLICY_OF_WHOLES,
+      facts({ plan: { resource: 'public.pay_1', counts } }),
+    );
+    assert.deepEqual(
+      lines.map(({ budget, scope, amount }) => `${budget} ${scope} ${amount}`),
+      [
+        'budgets.pay resource=public.pay 7',
+        'budgets.each resource=public.pay_1 3',
+        'budgets.each resource=public.pay_q1 7',
+        'budgets.each resource=public.pay 7',
+        'budgets.each resource=public.pay_2 4',
+      ],
+    );
+  });
+
+  test('is under forbid and require of the whole, by a trigger too', () => {
+    const said = (resource: string) => {
+      const counts = [...leaf(1), cascade(resource, { created: 1 })];
+      return spoken(ruleFindings(POLICY_OF_WHOLES, facts({ plan: { counts } })));
+    };
+    assert.deepEqual(said('audit.log_1'), [
+      'allow rules.pay rule-permits',
+      'deny rules.log rule-forbids',
+    ]);
+    assert.deepEqual(said('audit.mail_1'), [
+      'allow rules.pay rule-permits',
+      'wait rules.look rule-requires',
+    ]);
+  });
+
+  test('is covered by the permission and the permit of the whole, reached through it or directly', () => {
+    for (const resource of ['public.pay', 'public.pay_1']) {
+      const given = facts({ plan: { resource, counts: leaf(1) } });
+      assert.deepEqual(spoken(permissionFindings(POLICY_OF_WHOLES, given)), [
+        'allow agents.bot.permissions[0] allowed',
+      ]);
+      assert.deepEqual(spoken(ruleFindings(POLICY_OF_WHOLES, given)), [
+        'allow rules.pay rule-permits',
+      ]);
+    }
+    const counts = [direct('public.pay_1', { deleted: 1 })];
+    const deleted = facts({ agent: 'keeper', plan: { resource: 'public.pay', counts } });
+    assert.deepEqual(neverFindings(POLICY_OF_WHOLES, deleted), []);
+  });
+
+  test('covers neither the whole nor another part', () => {
+    for (const plan of [
+      { resource: 'public.pay', counts: leaf(1) },
+      { resource: 'public.pay_1', counts: [...leaf(1), direct('public.pay_2', { updated: 1 })] },
+    ]) {
+      const findings = permissionFindings(POLICY_OF_WHOLES, facts({ agent: 'keeper', plan }));
+      assert.deepEqual(spoken(findings), ['deny agents.keeper not-permitted']);
+    }
+    const alone = facts({ agent: 'keeper', plan: { resource: 'public.pay_1', counts: leaf(1) } });
+    assert.deepEqual(spoken(permissionFindings(POLICY_OF_WHOLES, alone)), [
+      'allow agents.keeper.permissions[0] allowed',
+    ]);
+  });
+
+  test('of nothing is known by its own name alone, whatever that is', () => {
+    const plan = { resource: 'constructor', counts: [direct('constructor', { updated: 1 })] };
+    assert.deepEqual(neverFindings(POLICY_OF_WHOLES, facts({ plan })), []);
+  });
+});
+
+test('a rule on a column that is only known at the commit denies what it cannot judge', () => {
+  const policy = policyFrom(`
+version: 1
+targets: {crm: {kind: postgres}}
+rules:
+  - {id: all, effect: permit, match: {target: crm}, reason: r}
+  - {id: gold, effect: forbid, when: 'effect.rows.exists(r, r.after.tier == "gold")', reason: r}
+`);
+  const effects = [row({ after: { id: '1', tier: null } })];
+  const hidden = factsOf({ plan: { effects, maskedColumns: ['public.customers.tier'] } });
+  assert.deepEqual(spoken(ruleFindings(policy, hidden)), [
+    'allow rules.all rule-permits',
+    'deny rules.gold rule-errored',
+  ]);
+  const stamped = factsOf({ plan: { effects, maskedColumns: ['public.customers.changed_at'] } });
+  assert.deepEqual(spoken(ruleFindings(policy, stamped)), ['allow rules.all rule-permits']);
 });
 
 test('a write may repeat where the policy says so, whatever it would change', () => {

@@ -6,17 +6,24 @@ import type { Finding } from '../model/decision.ts';
 import type { BudgetRule, Limit, Policy, Rule, Threshold } from '../model/policy.ts';
 import { candidatesOf } from './candidates.ts';
 import { whyErrored } from './conditions.ts';
+import { lineageOf } from './lineage.ts';
+import { budgetsOf, currencyOf, limitsOf, thresholdsOf } from './lines.ts';
 import { matches, matchesResource, type MatchSubject } from './match.ts';
 import { count, list } from './sentences.ts';
+import { valueFindings } from './value.ts';
 import { valueByCurrency } from './views.ts';
-import { concerns, recordsByResource, writeOf, type PolicyFacts, type Write } from './write.ts';
+import { means, recordsByResource, writeOf, type PolicyFacts, type Write } from './write.ts';
 
 export { matches, type MatchSubject } from './match.ts';
 export { neverFindings, permissionFindings } from './permissions.ts';
 export { routeOf } from './routing.ts';
 export type { PolicyFacts } from './write.ts';
 
-/** Judges by the limits: every bound that the measured effect passes denies, and nothing lifts it. */
+/**
+ * Judges by the limits: every bound that the measured effect passes denies, and nothing lifts it.
+ * So do a limit and a budget of value whose value was not measured: the first at its own stage, the
+ * second at that of budgets.
+ */
 export function limitFindings(policy: Policy, facts: PolicyFacts): Finding[] {
   const limits = limitsOf(policy, facts);
   return [
@@ -26,7 +33,7 @@ export function limitFindings(policy: Policy, facts: PolicyFacts): Finding[] {
         return { stage: 'limit', verdict: 'deny', rule, code: 'limit-exceeded', reason };
       }),
     ),
-    ...valueFindings(policy, facts).filter((finding) => finding.stage === 'limit'),
+    ...valueFindings(policy, facts).filter((finding) => finding.stage !== 'approval'),
   ];
 }
 
@@ -83,7 +90,7 @@ export function ruleFindings(policy: Policy, facts: PolicyFacts): Finding[] {
     findings.push(finding);
     if (finding.code !== 'rule-permits') continue;
     for (const resource of unpermitted) {
-      if (matchesResource(rule.match, resource)) unpermitted.delete(resource);
+      if (means(rule.match, write, resource)) unpermitted.delete(resource);
     }
   }
   if (unpermitted.size === 0) return findings;
@@ -98,7 +105,7 @@ export function ruleFindings(policy: Policy, facts: PolicyFacts): Finding[] {
 /** A permit speaks of what the agent writes to itself, the others of all that changes. */
 function isAbout(rule: Rule, write: Write): boolean {
   const resources = rule.effect === 'permit' ? write.direct : write.affected;
-  return resources.some((resource) => matchesResource(rule.match, resource));
+  return resources.some((resource) => means(rule.match, write, resource));
 }
 
 const SPEECH = {
@@ -166,51 +173,11 @@ function thresholdReasons(threshold: Threshold, facts: PolicyFacts): string[] {
   return reasons;
 }
 
-/**
- * Waits where some line bounds value and the value is not known: not all of it measured, or in a
- * currency that no such line speaks of. Belongs to the first of those lines, limits before others.
- */
-function valueFindings(policy: Policy, facts: PolicyFacts): Finding[] {
-  const lines = [
-    ...limitsOf(policy, facts).map((each) => bounding(`limits.${each.name}`, each.valueMinorMax)),
-    ...thresholdsOf(policy, facts).map((each) =>
-      bounding(`thresholds.${each.name}`, each.valueMinorOver),
-    ),
-    ...budgetsOf(policy, facts).map((each) => {
-      const currency = currencyOf(each);
-      return bounding(
-        `budgets.${each.name}`,
-        currency === undefined ? {} : { [currency]: each.max },
-      );
-    }),
-  ].filter((line) => line.currencies.length > 0);
-  const [first] = lines;
-  if (first === undefined) return [];
-  const bounded = new Set(lines.flatMap((line) => line.currencies));
-  const free = [...valueByCurrency(facts.plan)]
-    .filter(([currency, amount]) => amount > 0n && !bounded.has(currency))
-    .map(([currency, amount]) => moneyText(amount, currency));
-  const reasons = [
-    ...(facts.plan.valueComplete ? [] : ['not all of the value could be measured']),
-    ...(free.length === 0 ? [] : [`${list(free)} would move, in a currency that no line bounds`]),
-  ];
-  const stage = first.rule.startsWith('limits.') ? 'limit' : 'approval';
-  return reasons.map((reason) => ({
-    stage,
-    verdict: 'wait',
-    rule: first.rule,
-    code: 'value-unmeasured',
-    reason: `${reason}; people decide`,
-  }));
-}
-
-function bounding(rule: string, bounds: Readonly<Record<string, number>>) {
-  return { rule, currencies: Object.keys(bounds) };
-}
-
 /** Returns what the write would take from each budget that it counts towards. */
 export function budgetLines(policy: Policy, facts: PolicyFacts): BudgetLine[] {
-  const write = writeOf(facts);
+  const { affected } = writeOf(facts);
+  // What is a part of something takes from that one's budget too: parts do not multiply it.
+  const names = new Set(affected.flatMap((resource) => lineageOf(facts.plan, resource)));
   return budgetsOf(policy, facts).flatMap((rule) => {
     const line = (resource: string | undefined): BudgetLine => ({
       budget: `budgets.${rule.name}`,
@@ -222,7 +189,7 @@ export function budgetLines(policy: Policy, facts: PolicyFacts): BudgetLine[] {
       max: rule.max,
     });
     const lines = rule.per.includes('resource')
-      ? write.affected.filter((resource) => matchesResource(rule.match, resource)).map(line)
+      ? [...names].filter((name) => matchesResource(rule.match, name)).map(line)
       : [line(undefined)];
     return lines.filter(({ amount }) => amount > 0);
   });
@@ -258,30 +225,10 @@ function amountOf(rule: BudgetRule, facts: PolicyFacts, resource: string | undef
   return amount > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(amount);
 }
 
-function currencyOf(rule: BudgetRule): string | undefined {
-  return rule.measure.startsWith('value:') ? rule.measure.slice('value:'.length) : undefined;
-}
-
 /**
  * Reports whether the same write may lawfully be made again. Asked before anything is measured:
  * a line that names a resource or a class does not match.
  */
 export function isRepeatable(policy: Policy, subject: MatchSubject): boolean {
   return policy.duplicates.repeatable.some((match) => matches(match, subject));
-}
-
-function limitsOf(policy: Policy, facts: PolicyFacts): readonly Limit[] {
-  const write = writeOf(facts);
-  return candidatesOf(policy, write.subject).limits.filter((each) => concerns(each.match, write));
-}
-
-function thresholdsOf(policy: Policy, facts: PolicyFacts): readonly Threshold[] {
-  const write = writeOf(facts);
-  const { thresholds } = candidatesOf(policy, write.subject);
-  return thresholds.filter((each) => concerns(each.match, write));
-}
-
-function budgetsOf(policy: Policy, facts: PolicyFacts): readonly BudgetRule[] {
-  const write = writeOf(facts);
-  return candidatesOf(policy, write.subject).budgets.filter((each) => concerns(each.match, write));
 }

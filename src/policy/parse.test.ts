@@ -203,6 +203,14 @@ const FAULTS: readonly (readonly [string, string, ...(string | RegExp)[]])[] = [
     'tenant: !!binary YQ==\n',
     '2:9: expected a plain value, found one with a tag; remove the tag',
   ],
+  [
+    'has tags of the core schema',
+    'tenant: !!str a\nenvironment: ! b\nnever: !!seq\n  - &a !<tag:yaml.org,2002:map> {name: x}\n',
+    '2:9: expected a plain value, found one with a tag; remove the tag',
+    '3:14: expected a plain value, found one with a tag; remove the tag',
+    '4:8: expected a plain value, found one with a tag; remove the tag',
+    '5:8: expected a plain value, found one with a tag; remove the tag',
+  ],
   ['has a second document', '---\nversion: 1\n', /^2:1: expected one document, found another/],
   ['has an alias to nothing', 'tenant: *nowhere\n', /expected/],
   [

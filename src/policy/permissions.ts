@@ -4,9 +4,10 @@ import type { Finding } from '../model/decision.ts';
 import type { EffectClass } from '../model/plan.ts';
 import type { AgentPolicy, Permission, Policy, Tier } from '../model/policy.ts';
 import { candidatesOf } from './candidates.ts';
-import { matches } from './match.ts';
+import { lineageOf } from './lineage.ts';
+import { matches, matchesBeside, type MatchSubject } from './match.ts';
 import { count, list } from './sentences.ts';
-import { concerns, writeOf, type PolicyFacts, type Write } from './write.ts';
+import { concerns, means, writeOf, type PolicyFacts, type Write } from './write.ts';
 
 /**
  * Judges by the NEVER list. `destroy` is on it for everybody and nothing takes it off. `delete` is
@@ -58,8 +59,8 @@ function namesDelete(line: Permission, write: Write, resource: string): boolean 
     line.tier === 'confirm' &&
     line.match.class?.includes('delete') === true &&
     line.match.target?.includes(write.subject.target) === true &&
-    line.match.resource?.includes(resource) === true &&
-    matches(line.match, { ...write.subject, resource })
+    lineageOf(write.plan, resource).some((name) => line.match.resource?.includes(name)) &&
+    matchesBeside(line.match, write.subject)
   );
 }
 
@@ -128,6 +129,21 @@ export function permissionFindings(policy: Policy, facts: PolicyFacts): Finding[
   ];
 }
 
+/**
+ * Reports whether an agent holds any permission at all on a resource, whatever its class and tier:
+ * who holds none is not shown by a preview what is in it.
+ */
+export function holdsAny(
+  policy: Policy,
+  subject: MatchSubject & { readonly agent: string; readonly resource: string },
+): boolean {
+  const lines = policy.agents.get(subject.agent)?.permissions ?? [];
+  return lines.some(({ match }) => {
+    const { class: _anyClass, ...rest } = match;
+    return matches(rest, subject);
+  });
+}
+
 function permission(
   verdict: Finding['verdict'],
   code: Finding['code'],
@@ -145,8 +161,8 @@ function strongest(
 ): { readonly index: number; readonly rank: number } {
   let best = { index: -1, rank: -1 };
   for (const [index, line] of agent.permissions.entries()) {
-    if (!covers(line, write.class) || !matches(line.match, { ...write.subject, resource }))
-      continue;
+    if (!covers(line, write.class) || !matchesBeside(line.match, write.subject)) continue;
+    if (!means(line.match, write, resource)) continue;
     const rank = TIERS.indexOf(line.tier);
     if (rank > best.rank) best = { index, rank };
   }

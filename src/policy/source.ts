@@ -6,6 +6,7 @@ import {
   isSeq,
   LineCounter,
   parseDocument,
+  Parser,
   type Document,
   type Node,
   type Scalar,
@@ -59,11 +60,30 @@ export function readSource(text: string, fileName: string): Source {
     offset: error.pos[0],
     message: yamlMessage(error.code, error.message),
   }));
+  const known = new Set(faults.map(({ offset }) => offset));
+  for (const offset of tagOffsets(text)) {
+    if (!known.has(offset)) faults.push({ offset, message: TAG_MESSAGE });
+  }
   if (document.directives?.yaml.explicit === true) {
     faults.push({ offset: 0, message: 'expected no `%YAML` line, found one; remove it' });
   }
   if (faults.length > 0) refuse(source, faults);
   return source;
+}
+
+const TAG_MESSAGE = 'expected a plain value, found one with a tag; remove the tag';
+
+/** Where tags stand, those of the core schema (`!!int`) included: the document does not tell the place. */
+function tagOffsets(text: string): readonly number[] {
+  const offsets: number[] = [];
+  const left: unknown[] = [...new Parser().parse(text)];
+  while (left.length > 0) {
+    const part = left.pop();
+    if (!isRecord(part)) continue;
+    if (part['type'] === 'tag' && typeof part['offset'] === 'number') offsets.push(part['offset']);
+    else for (const inner of Object.values(part)) left.push(inner);
+  }
+  return offsets;
 }
 
 function yamlMessage(code: string, message: string): string {
@@ -73,7 +93,7 @@ function yamlMessage(code: string, message: string): string {
     case 'MULTIPLE_DOCS':
       return 'expected one document, found another after `---`; keep one file for each';
     case 'TAG_RESOLVE_FAILED':
-      return 'expected a plain value, found one with a tag; remove the tag';
+      return TAG_MESSAGE;
     default: {
       // After the colon the parser quotes the text, which may be a secret.
       const said = message.replace(/(?<=\S): .*/s, '');

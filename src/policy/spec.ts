@@ -36,12 +36,14 @@ export function specDecide(policy: Policy, input: SpecInput): Verdict {
   const named = changed.filter((each) => each.attribution === 'direct');
   const direct = [facts.resource, ...named.map((each) => each.resource)];
   const affected = [facts.resource, ...changed.map((each) => each.resource)];
+  const wholes = new Map(Object.entries(plan.partOf));
+  const names = (resource: string) => [resource, ...(wholes.get(resource) ?? [])];
   const fits = (match: Match, resource: string) =>
     (match.agent === undefined || (isAgent && glob(match.agent, principal.name))) &&
     (match.environment === undefined || glob(match.environment, facts.environment)) &&
     (match.target === undefined || glob(match.target, facts.target)) &&
     (match.operation === undefined || glob(match.operation, facts.operation)) &&
-    (match.resource === undefined || glob(match.resource, resource)) &&
+    names(resource).some((name) => match.resource === undefined || glob(match.resource, name)) &&
     (match.class === undefined || match.class.includes(kind));
   const about = (line: { readonly match: Match }) =>
     affected.some((resource) => fits(line.match, resource));
@@ -57,7 +59,7 @@ export function specDecide(policy: Policy, input: SpecInput): Verdict {
         fits(match, resource) &&
         match.class?.includes('delete') === true &&
         match.target?.includes(facts.target) === true &&
-        match.resource?.includes(resource) === true,
+        names(resource).some((name) => match.resource?.includes(name) === true),
     ),
   );
   const isUndoable = facts.compensation || plan.reversibility.kind === 'proved';
@@ -84,15 +86,20 @@ export function specDecide(policy: Policy, input: SpecInput): Verdict {
       .reduce((sum, money) => sum + BigInt(money.amountMinor), 0n);
   const passes = (bounds: Readonly<Record<string, number>>) =>
     Object.entries(bounds).some(([currency, bound]) => value(currency) > BigInt(bound));
-  const inOneResource = affected.map((resource) =>
-    changed
-      .filter((each) => each.resource === resource)
-      .reduce((sum, each) => sum + each.created + each.updated + each.deleted, 0),
-  );
+  const inOneResource = affected
+    .flatMap(names)
+    .map((resource) =>
+      changed
+        .filter((each) => names(each.resource).includes(resource))
+        .reduce((sum, each) => sum + each.created + each.updated + each.deleted, 0),
+    );
   for (const limit of policy.limits.filter(about)) {
     denies.push(blastRadius.records > (limit.recordsMax ?? Infinity));
     denies.push(Math.max(...inOneResource) > (limit.recordsPerResourceMax ?? Infinity));
-    denies.push(passes(limit.valueMinorMax));
+    denies.push(
+      passes(limit.valueMinorMax) ||
+        (!plan.valueComplete && Object.keys(limit.valueMinorMax).length > 0),
+    );
     denies.push(blastRadius.recipients > (limit.recipientsMax ?? Infinity));
     denies.push(blastRadius.bytes > (limit.bytesMax ?? Infinity));
     denies.push(blastRadius.amplification > (limit.amplificationMax ?? Infinity));
@@ -118,6 +125,8 @@ export function specDecide(policy: Policy, input: SpecInput): Verdict {
   for (const [index, line] of budgetLines(policy, facts).entries()) {
     denies.push((input.budgetUsed[index] ?? Infinity) + line.amount > line.max);
   }
+  const ofValue = policy.budgets.filter((each) => each.measure.startsWith('value:'));
+  denies.push(!plan.valueComplete && ofValue.some(about));
 
   // approval
   for (const threshold of policy.thresholds.filter(about)) {
@@ -135,8 +144,8 @@ export function specDecide(policy: Policy, input: SpecInput): Verdict {
     ...policy.thresholds
       .filter(about)
       .map((each) => ({ rule: `thresholds.${each.name}`, of: Object.keys(each.valueMinorOver) })),
-    ...policy.budgets
-      .filter((each) => about(each) && each.measure.startsWith('value:'))
+    ...ofValue
+      .filter(about)
       .map((each) => ({ rule: `budgets.${each.name}`, of: [each.measure.slice('value:'.length)] })),
   ].filter((line) => line.of.length > 0);
   const bounded = bounding.flatMap((line) => line.of);

@@ -1,7 +1,9 @@
 import type { Json } from '../lib/json.ts';
+import { quote } from '../lib/quote.ts';
 import type { Effect, Image, Plan } from '../model/plan.ts';
 import type { RuleFacts } from '../model/policy.ts';
-import { count } from './sentences.ts';
+import { lineageOf } from './lineage.ts';
+import { count, list } from './sentences.ts';
 
 /** Bounds on what a condition may look through; beyond them it cannot be evaluated, and denies. */
 export const VIEW_BOUNDS = {
@@ -53,18 +55,100 @@ export class RiskView {
   }
 }
 
+type Withhold = (reason: string) => never;
+
+/**
+ * A row's `after` with columns whose value is only known at the commit: the plan has null for them,
+ * which is no answer. To read one, or the whole map, is withheld; the other columns are readable.
+ */
+class MaskedImage extends Map<string, string | null> {
+  readonly #masked: ReadonlySet<string>;
+  readonly #refuse: () => never;
+
+  static {
+    // CEL tells a map by its constructor.
+    Object.defineProperty(this.prototype, 'constructor', { value: Map });
+  }
+
+  constructor(image: Image, masked: ReadonlySet<string>, refuse: () => never) {
+    super(Object.entries(image));
+    this.#masked = masked;
+    this.#refuse = refuse;
+  }
+
+  override get(column: string): string | null | undefined {
+    return this.#masked.has(column) ? this.#refuse() : super.get(column);
+  }
+
+  override has(column: string): boolean {
+    return this.#masked.has(column) ? this.#refuse() : super.has(column);
+  }
+
+  override get size(): number {
+    return this.#refuse();
+  }
+
+  override keys(): never {
+    return this.#refuse();
+  }
+
+  override values(): never {
+    return this.#refuse();
+  }
+
+  override entries(): never {
+    return this.#refuse();
+  }
+
+  override forEach(): never {
+    return this.#refuse();
+  }
+
+  override [Symbol.iterator](): never {
+    return this.#refuse();
+  }
+}
+
 export class RowView {
   readonly resource: string;
   readonly kind: string;
   readonly before: ReadonlyMap<string, string | null>;
   readonly after: ReadonlyMap<string, string | null>;
 
-  constructor(effect: Effect) {
-    this.resource = effect.resource;
-    this.kind = effect.kind;
-    this.before = imageMap(effect.before);
-    this.after = imageMap(effect.after);
+  constructor(effect: Effect, masked: ReadonlySet<string>, withhold: Withhold) {
+    const { resource, kind, before, after } = effect;
+    this.resource = resource;
+    this.kind = kind;
+    this.before = imageMap(before);
+    this.after =
+      after === null || masked.size === 0
+        ? imageMap(after)
+        : new MaskedImage(after, masked, () => {
+            const names = list([...masked].map((column) => quote(`${resource}.${column}`)));
+            return withhold(
+              `${names} ${masked.size === 1 ? 'is' : 'are'} only known at the commit`,
+            );
+          });
   }
+}
+
+/** Columns are masked by the name of what was written to; a row may be of a part of that. */
+function rowViews(plan: Plan, withhold: Withhold): readonly RowView[] {
+  const known = new Map<string, ReadonlySet<string>>();
+  return plan.effects.map((effect) => {
+    const masked = known.get(effect.resource) ?? maskedColumns(plan, effect.resource);
+    known.set(effect.resource, masked);
+    return new RowView(effect, masked, withhold);
+  });
+}
+
+function maskedColumns(plan: Plan, resource: string): ReadonlySet<string> {
+  const columns = lineageOf(plan, resource).flatMap((name) =>
+    plan.maskedColumns
+      .filter((masked) => masked.startsWith(`${name}.`))
+      .map((masked) => masked.slice(name.length + 1)),
+  );
+  return new Set(columns);
 }
 
 export class EffectView {
@@ -109,7 +193,7 @@ export class EffectView {
         `${count(rows, 'row')} would change, a condition sees at most ${count(VIEW_BOUNDS.rowsMax)} and all or none`,
       );
     }
-    this.#rows ??= effects.map((effect) => new RowView(effect));
+    this.#rows ??= rowViews(this.#plan, (reason) => this.#withhold(reason));
     return this.#rows;
   }
 

@@ -1,5 +1,6 @@
-import type { EffectClass } from '../model/plan.ts';
+import type { EffectClass, Plan } from '../model/plan.ts';
 import type { Match, RuleFacts } from '../model/policy.ts';
+import { lineageOf } from './lineage.ts';
 import { matchesResource, type MatchSubject } from './match.ts';
 
 /** What a decision on a measured write looks at. */
@@ -18,6 +19,8 @@ export interface Write {
   readonly direct: readonly string[];
   /** With what triggers, cascades and functions changed. */
   readonly affected: readonly string[];
+  /** What the resources are parts of. */
+  readonly plan: Plan;
 }
 
 /** Sees a write as lines are matched with it. */
@@ -37,20 +40,33 @@ export function writeOf(facts: PolicyFacts): Write {
     operation: facts.operation,
     class: effectClass,
   };
-  return { subject, class: effectClass, direct: [...direct], affected: [...affected] };
+  return {
+    subject,
+    class: effectClass,
+    direct: [...direct],
+    affected: [...affected],
+    plan: facts.plan,
+  };
 }
 
 /** Lines that tighten concern a write by anything that it changes, however indirectly. */
 export function concerns(match: Match, write: Write): boolean {
-  return write.affected.some((resource) => matchesResource(match, resource));
+  return write.affected.some((resource) => means(match, write, resource));
 }
 
-/** Counts what changed in each resource. */
+/** Reports whether a match means a resource, by its own name or by that of what it is a part of. */
+export function means(match: Match, write: Write, resource: string): boolean {
+  return lineageOf(write.plan, resource).some((name) => matchesResource(match, name));
+}
+
+/** Counts what changed in each resource, its parts included. */
 export function recordsByResource(facts: RuleFacts): ReadonlyMap<string, number> {
   const records = new Map<string, number>();
   for (const each of facts.plan.counts) {
     const changed = each.created + each.updated + each.deleted;
-    records.set(each.resource, (records.get(each.resource) ?? 0) + changed);
+    for (const name of lineageOf(facts.plan, each.resource)) {
+      records.set(name, (records.get(name) ?? 0) + changed);
+    }
   }
   return records;
 }

@@ -206,6 +206,7 @@ const PLAN: Plan = {
     },
   ],
   effects: DIFFERENCE.rowsNew,
+  partOf: {},
   effectsOmitted: 0,
   effectsDigest: DIGEST,
   maskedColumns: [],
@@ -301,7 +302,7 @@ export const STATUS: GatewayStatus = {
   policyProblem: null,
   mode: 'active',
   ledger: { origin: 'writegate.example/acme', vkey: 'writegate.example/acme+00000000+AA', size: 7 },
-  targets: [{ name: 'crm', kind: 'postgres', guarantee: 'transactional' }],
+  targets: [{ name: 'crm', kind: 'postgres', guarantee: 'transactional', problem: null }],
   startedAt: AT,
 };
 

@@ -55,6 +55,7 @@ export function fakeTarget(name: string, rows: Readonly<Record<string, string>> 
     beforeApply: null,
     async plan(request) {
       if (take(target, 'plan') !== undefined) return refusal('target-busy', 'the target is busy');
+      if (!request.permits('rows')) return refusal('not-permitted', 'no permission on `rows`');
       return planned(target, request);
     },
     async apply(request): Promise<ApplyAnswer> {
@@ -173,6 +174,7 @@ function planOf(effects: readonly Effect[]): Plan {
       },
     ],
     effects,
+    partOf: {},
     effectsOmitted: 0,
     effectsDigest: digestJson(effects.map(effectJson)),
     maskedColumns: [],

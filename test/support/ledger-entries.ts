@@ -25,8 +25,10 @@ const randomBytes = fc.uint8Array({ minLength: 10, maxLength: 10 });
 const proposalIds = fc.tuple(count, randomBytes).map(([at, bytes]) => newProposalId(at, bytes));
 const credentialIds = randomBytes.map((bytes) => newCredentialId(AT, bytes));
 const freezeIds = proposalIds.map((id) => need(freezeId(id.replace('prop_', 'frz_'))));
+// What a column may be called, and an object already has.
+const column = fc.oneof(text, fc.constantFrom('__proto__', 'constructor', 'toString'));
 const image = orNull(
-  list(fc.tuple(text, orNull(text))).map((pairs): Record<string, string | null> =>
+  list(fc.tuple(column, orNull(text))).map((pairs): Record<string, string | null> =>
     Object.fromEntries(pairs),
   ),
 );
@@ -52,6 +54,14 @@ const plan: fc.Arbitrary<Plan> = fc.record({
   resource: text,
   counts: list(resourceCount),
   effects: list(effect),
+  partOf: fc.dictionary(
+    fc.string({ maxLength: 5 }),
+    fc.array(fc.string({ maxLength: 5 }), { maxLength: 2 }),
+    {
+      noNullPrototype: true,
+      maxKeys: 2,
+    },
+  ),
   effectsOmitted: count,
   effectsDigest: digest,
   maskedColumns: list(text),
@@ -184,7 +194,7 @@ const bodies: fc.Arbitrary<EntryBody> = fc.oneof(
         resource: text,
         key: list(orNull(text)),
         problem: fc.constantFrom('row-changed', 'row-missing', 'row-exists'),
-        columns: list(fc.record({ column: text, expected: orNull(text), found: orNull(text) })),
+        columns: list(fc.record({ column, expected: orNull(text), found: orNull(text) })),
       }),
     ),
   }),

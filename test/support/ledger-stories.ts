@@ -42,6 +42,7 @@ export function planOf(random: Random): Plan {
         after: { status: 'late' },
       },
     ],
+    partOf: {},
     effectsOmitted: Math.max(0, rows - 1),
     effectsDigest: `sha256:${createHash('sha256').update(key).digest('hex')}`,
     maskedColumns: [],

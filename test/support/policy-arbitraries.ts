@@ -165,10 +165,20 @@ const countOf: fc.Arbitrary<ResourceCount> = fc
   .tuple(fc.boolean(), fc.constantFrom(...RESOURCES), changed)
   .map(([isDirect, resource, counts]) => (isDirect ? direct : cascade)(resource, counts));
 
+const KINSHIPS: readonly Plan['partOf'][] = [
+  {},
+  {},
+  { 'public.b': ['public.a'] },
+  { 'audit.log': ['public.a'] },
+  { 'public.a': ['audit.log'], 'public.b': ['audit.log'] },
+  { 'public.b': ['audit.log', 'public.a'], 'audit.log': ['public.a'] },
+];
+
 const plan: fc.Arbitrary<Partial<Plan>> = fc.record({
   resource: fc.constantFrom(...RESOURCES),
   counts: fc.array(countOf, { maxLength: 3 }),
   effects: fc.constantFrom([], [row()], [row({ kind: 'delete' })]),
+  partOf: fc.constantFrom(...KINSHIPS),
   effectsOmitted: fc.constantFrom(0, 0, 0, 1),
   value: fc.array(
     fc.record({

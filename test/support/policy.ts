@@ -25,6 +25,7 @@ export function planOf(plan: Partial<Plan> = {}): Plan {
     class: strongest(counts.flatMap(classesOf)),
     resource: 'public.customers',
     effects: [],
+    partOf: {},
     effectsOmitted: 0,
     effectsDigest: `sha256:${'0'.repeat(64)}`,
     maskedColumns: [],

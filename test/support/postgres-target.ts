@@ -56,7 +56,13 @@ export async function openTargetBench(
   const request = (args: JsonObject): PlanRequest => {
     proposals += 1;
     const proposalId = newProposalId(proposals, new Uint8Array(10));
-    return { proposalId, operation: 'sql', arguments: args, compensated: null };
+    return {
+      proposalId,
+      operation: 'sql',
+      arguments: args,
+      permits: () => true,
+      compensated: null,
+    };
   };
   const bench: TargetBench = {
     target,

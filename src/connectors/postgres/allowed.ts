@@ -55,10 +55,16 @@ export const FUNCTIONS: ReadonlySet<string> = words(`
 /** The transaction's clock: the same all through a statement, so allowed anywhere. */
 export const CLOCK_FUNCTIONS: ReadonlySet<string> = words('now transaction_timestamp');
 
-/** Another value each call: allowed only as the value that a column gets, which is then masked. */
-export const VOLATILE_FUNCTIONS: ReadonlySet<string> = words(
-  'clock_timestamp statement_timestamp timeofday random gen_random_uuid uuidv4 uuidv7',
+/** Clocks that move on within a transaction. */
+export const CLOCKS_OF_A_CALL: ReadonlySet<string> = words(
+  'clock_timestamp statement_timestamp timeofday',
 );
+
+/** Another value each call: allowed only as the value that a column gets, which is then masked. */
+export const VOLATILE_FUNCTIONS: ReadonlySet<string> = new Set([
+  ...CLOCKS_OF_A_CALL,
+  ...words('random gen_random_uuid uuidv4 uuidv7'),
+]);
 
 /** `CURRENT_TIMESTAMP` and its like, by the parser's name. */
 export const CLOCK_VALUES: ReadonlySet<string> = words(`

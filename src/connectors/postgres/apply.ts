@@ -16,12 +16,15 @@ export interface Context {
 }
 
 /**
- * Opens a transaction. The counters of the last one on this connection are flushed when this one
- * ends, so that each starts at nothing. Our look-ups before the write are planned once for all; the
- * last of them, of the catalog, sets that back, so that the write and what its triggers run are
- * planned as anywhere.
+ * Opens a transaction. Settings that a trigger turned for good in an earlier one are first set back to
+ * what the connection began with, in a transaction of its own: this one takes its defaults from them.
+ *
+ * The counters of the last one on this connection are flushed when this one ends, so that each starts
+ * at nothing. Our look-ups before the write are planned once for all; the last of them, of the catalog,
+ * sets that back, so that the write and what its triggers run are planned as anywhere.
  */
-export const BEGIN =
+export const BEGIN: string =
+  'BEGIN; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; END; ' +
   'BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SELECT pg_stat_force_next_flush()';
 
 /**
@@ -72,7 +75,12 @@ async function transact(
     const reference = await begin(context, session, request, attempt);
     if (reference === null) return 'earlier';
     attempt.stage = 'writing';
-    const measured = await measureWrite(session, write, { ...context, receipts: 1, rehearsal });
+    const measured = await measureWrite(session, write, {
+      ...context,
+      receipts: 1,
+      rehearsal,
+      permits: request.permits,
+    });
     if (measured.kind === 'rehearsal') {
       assert(rehearsal === null, 'a rehearsal is followed by the write itself');
       rehearsal = measured.sample;

@@ -153,7 +153,13 @@ async function propose(
   const target = await open().catch(() => null);
   if (target === null) return 'not opened';
   return target.plan(
-    { proposalId, operation: 'sql', arguments: { statement: each.sql }, compensated: null },
+    {
+      proposalId,
+      operation: 'sql',
+      arguments: { statement: each.sql },
+      permits: () => true,
+      compensated: null,
+    },
     AbortSignal.timeout(20_000),
   );
 }

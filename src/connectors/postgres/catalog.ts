@@ -2,6 +2,7 @@
 import { strict as assert } from 'node:assert';
 import pg from 'pg';
 import { Refused } from '../connector.ts';
+import { FUNCTIONS } from './allowed.ts';
 import type { PostgresSettings } from './settings.ts';
 import type { Statement } from './statement.ts';
 import type { RelationName } from './tree.ts';
@@ -23,6 +24,8 @@ export interface Table {
   readonly resource: string;
   /** Quoted, for SQL. */
   readonly sql: string;
+  /** What this is a partition or child of, `schema.table`, nearest first. */
+  readonly partOf: readonly string[];
   /** `pg_class.relkind`: `r` a table, `p` a partitioned one. */
   readonly relationKind: string;
   readonly columns: readonly Column[];
@@ -47,6 +50,8 @@ interface CatalogAnswer {
     readonly name: string;
     readonly kind: string;
   } | null)[];
+  /** The oid of the relation that the statement names as its object. */
+  readonly target: number | null;
   readonly tables: readonly TableAnswer[] | null;
   readonly namesakes: readonly string[] | null;
   readonly dependents: readonly string[] | null;
@@ -56,6 +61,7 @@ interface TableAnswer {
   readonly oid: number;
   readonly schema: string;
   readonly name: string;
+  readonly partOf: readonly string[] | null;
   readonly kind: string;
   readonly rows: number;
   readonly before: boolean;
@@ -68,6 +74,23 @@ interface TableAnswer {
     readonly fallback: string | null;
   }[];
 }
+
+/** What `relation` (an expression for an oid) is a part of: a JSON list of names, nearest first, or null. */
+export function ancestorsSql(relation: string): string {
+  return `(WITH RECURSIVE up AS (
+      SELECT inhparent AS oid, 1 AS steps FROM pg_inherits WHERE inhrelid = ${relation}
+      UNION
+      SELECT i.inhparent, up.steps + 1 FROM up JOIN pg_inherits i ON i.inhrelid = up.oid
+    )
+    SELECT json_agg(a.name ORDER BY a.steps, a.name) FROM (
+      SELECT s.nspname || '.' || c.relname AS name, min(up.steps) AS steps
+      FROM up JOIN pg_class c ON c.oid = up.oid JOIN pg_namespace s ON s.oid = c.relnamespace
+      GROUP BY 1) AS a)`;
+}
+
+/** Types beside composite ones, and domains over them, that a whole row may be handed in as. */
+const TAKE_A_ROW =
+  "'{any,record,anyelement,anynonarray,anycompatible,anycompatiblenonarray}'::text[]";
 
 /**
  * Planned once for a connection: `BEGIN` asks for that, and this sets it back for the statement to come,
@@ -90,9 +113,11 @@ SELECT json_build_object(
       'schema', s.nspname, 'name', c.relname, 'kind', c.relkind) END ORDER BY n.place)
     FROM named n LEFT JOIN pg_class c ON c.oid = n.oid
       LEFT JOIN pg_namespace s ON s.oid = c.relnamespace),
+  'target', (SELECT oid::int8 FROM named WHERE place = 1),
   'tables', (
     SELECT json_agg(json_build_object(
       'oid', c.oid::int8, 'schema', s.nspname, 'name', c.relname, 'kind', c.relkind,
+      'partOf', ${ancestorsSql('t.oid')},
       'rows', c.reltuples,
       'before', EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal
         AND g.tgenabled <> 'D' AND g.tgtype & 3 = 3),
@@ -105,14 +130,17 @@ SELECT json_build_object(
           'generated', a.attgenerated <> '', 'identity', a.attidentity <> '',
           'fallback', pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attnum)
         FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)))
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)) ORDER BY c.oid)
     FROM tree t JOIN pg_class c ON c.oid = t.oid JOIN pg_namespace s ON s.oid = c.relnamespace),
   'namesakes', (
     SELECT json_agg(DISTINCT found.name) FROM (
       SELECT 'function ' || p.proname AS name, p.oid, 'pg_proc'::regclass AS class FROM pg_proc p
-      WHERE p.pronamespace IN (SELECT oid FROM path) AND (p.proname = ANY ($2::text[])
-        OR p.proname = ANY ($4::text[]) AND p.pronargs > 0 AND EXISTS (
-          SELECT FROM pg_type y WHERE y.oid = p.proargtypes[0] AND y.typtype IN ('c', 'p')))
+      WHERE p.pronamespace IN (SELECT oid FROM path) AND p.proname = ANY ($2::text[])
+        OR (p.pronamespace IN (SELECT oid FROM path) AND p.proname = ANY ($4::text[])
+          OR p.pronamespace = 'pg_catalog'::regnamespace AND p.proname = ANY ($6::text[]))
+        AND p.pronargs > 0 AND EXISTS (
+          SELECT FROM pg_type y WHERE y.oid IN (p.proargtypes[0], p.provariadic)
+            AND (y.typtype IN ('c', 'd') OR y.typname = ANY (${TAKE_A_ROW})))
       UNION ALL
       SELECT 'operator ' || o.oprname, o.oid, 'pg_operator'::regclass FROM pg_operator o
       WHERE o.oprnamespace IN (SELECT oid FROM path) AND o.oprname = ANY ($3::text[])
@@ -161,6 +189,8 @@ export async function readCatalog(
       subject.operators,
       subject.fields,
       settings.schemas,
+      // What may be called as `f(row)` may be called as `row.f`.
+      subject.fields.filter((field) => !FUNCTIONS.has(field)),
     ],
   });
   const answer = rows[0]?.answer;
@@ -172,13 +202,12 @@ export async function readCatalog(
   if (namesake !== undefined) {
     throw new Refused(
       'statement-function',
-      `the database has a ${namesake} of its own that the statement could call; ` +
+      `the database has a ${namesake} that the statement could call; ` +
         'write the statement without that name',
     );
   }
   const tables = new Map((answer.tables ?? []).map((table) => [table.oid, asTable(table)]));
-  const first = answer.tables?.[0];
-  const target = first === undefined ? undefined : tables.get(first.oid);
+  const target = tables.get(answer.target ?? 0);
   assert(target !== undefined, 'the catalog look-up lost the target');
   const estimates = (answer.tables ?? []).map((table) => table.rows).filter((each) => each >= 0);
   return {
@@ -226,6 +255,7 @@ function asTable(answer: TableAnswer): Table {
     oid: answer.oid,
     resource: `${answer.schema}.${answer.name}`,
     sql: `${pg.escapeIdentifier(answer.schema)}.${pg.escapeIdentifier(answer.name)}`,
+    partOf: answer.partOf ?? [],
     relationKind: answer.kind,
     columns: answer.columns.map((column) => ({
       name: column.name,

@@ -180,19 +180,93 @@ test('a user-defined function or operator behind a built-in name refuses the sta
   await bench.admin.query(`
     CREATE FUNCTION lower(int) RETURNS text LANGUAGE sql AS 'SELECT $1::text';
     CREATE FUNCTION wipe(accounts) RETURNS int LANGUAGE sql AS 'SELECT 1';
+    CREATE DOMAIN account AS accounts;
+    CREATE FUNCTION scan(account) RETURNS int LANGUAGE sql AS 'SELECT 1';
+    CREATE FUNCTION spread(VARIADIC anyarray) RETURNS int LANGUAGE sql AS 'SELECT 1';
     CREATE FUNCTION eq(text, int) RETURNS bool LANGUAGE sql AS 'SELECT true';
     CREATE OPERATOR = (LEFTARG = text, RIGHTARG = int, FUNCTION = eq)`);
   const hidden = [
     'DELETE FROM accounts WHERE lower(id) IS NULL',
     'DELETE FROM accounts a WHERE a.wipe > 0',
+    'DELETE FROM accounts a WHERE a.scan > 0',
+    'DELETE FROM accounts a WHERE a.spread > 0',
     'DELETE FROM accounts WHERE email = 1',
   ];
   for (const statement of hidden) {
     assert.equal((await bench.refused(statement)).code, 'statement-function', statement);
   }
-  await bench.admin.query(`DROP OPERATOR = (text, int); DROP FUNCTION eq; DROP FUNCTION wipe;
+  await bench.admin
+    .query(`DROP OPERATOR = (text, int); DROP FUNCTION eq; DROP FUNCTION wipe; DROP FUNCTION spread;
+    DROP DOMAIN account CASCADE;
     DROP FUNCTION lower(int)`);
   await bench.planned('DELETE FROM accounts WHERE id = 10');
+});
+
+test('a function of the server itself is no column of a row', async () => {
+  const called = ['pg_typeof', 'pg_column_size', 'record_out', 'pg_column_toast_chunk_id'];
+  if (Number.parseInt(server.version, 10) >= 18) called.push('pg_restore_relation_stats');
+  for (const name of called) {
+    const statement = `UPDATE accounts a SET email = a.${name}::text WHERE id = 1`;
+    assert.equal((await bench.refused(statement)).code, 'statement-function', statement);
+  }
+  await bench.admin.query('CREATE TABLE shifts (id int PRIMARY KEY, time_in int, cash_in int)');
+  await bench.planned(
+    'UPDATE shifts SET cash_in = 1 WHERE shifts.time_in = 1 AND shifts.cash_in > 1',
+  );
+  await bench.planned(
+    'UPDATE accounts a SET balance = s.count FROM (SELECT count(*) FROM orders) s WHERE a.id = s.count',
+  );
+});
+
+test('settings that a trigger turned for good are set back before the next write', async () => {
+  const settings = [
+    'search_path',
+    'hidden',
+    'default_transaction_read_only',
+    'on',
+    'role',
+    'nobody',
+  ];
+  const body = [0, 2, 4].map(
+    (at) => `PERFORM set_config('${settings[at]}', '${settings[at + 1]}', false)`,
+  );
+  await bench.admin.query(`CREATE ROLE nobody; ${trap('wanders', body.join('; '))}`);
+  await bench.done('UPDATE wanders SET n = 2 WHERE id = 1');
+  for (let write = 0; write < 3; write += 1) {
+    await bench.done('UPDATE accounts SET balance = 100 WHERE id = 1');
+    await bench.done('UPDATE wanders SET n = n + 1 WHERE id = 1');
+  }
+  await bench.admin.query('DROP TABLE wanders CASCADE; DROP FUNCTION wanders; DROP ROLE nobody');
+});
+
+test('nothing is carried out on a table that the proposer holds no permission on', async () => {
+  await bench.admin
+    .query(`CREATE TABLE secrets (id serial PRIMARY KEY, body text) PARTITION BY RANGE (id);
+    CREATE TABLE secrets_1 PARTITION OF secrets FOR VALUES FROM (0) TO (100)`);
+  const asked: string[] = [];
+  const request = (statement: string, permitted: string) => ({
+    ...bench.ask(statement),
+    permits: (resource: string) => {
+      asked.push(resource);
+      return resource === permitted;
+    },
+  });
+  const insert = `INSERT INTO secrets (body) VALUES ('x')`;
+  for (const permitted of ['public.secrets_1', 'public.accounts']) {
+    const answer = await bench.plan(request(insert, permitted));
+    assert(answer.kind === 'refused', JSON.stringify(answer));
+    assert.deepEqual([answer.code, answer.permanent], ['not-permitted', true]);
+    assert.equal(
+      answer.reason,
+      'the agent holds no permission on `public.secrets`, so its rows are not shown; ' +
+        'ask the operator for one',
+    );
+  }
+  assert.deepEqual(asked, ['public.secrets', 'public.secrets']);
+  assert.deepEqual(await bench.rows('SELECT is_called FROM secrets_id_seq'), ['false']);
+  const onPart = 'DELETE FROM secrets_1';
+  assert.equal((await bench.plan(request(onPart, 'public.secrets'))).kind, 'planned');
+  assert.equal((await bench.plan(request(insert, 'public.secrets'))).kind, 'planned');
 });
 
 test('fifty writes of ten at a time apply once each', async () => {

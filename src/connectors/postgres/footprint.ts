@@ -4,6 +4,7 @@
  */
 import { strict as assert } from 'node:assert';
 import { Refused } from '../connector.ts';
+import { ancestorsSql } from './catalog.ts';
 import type { Direct, DirectCount } from './images.ts';
 import type { Session } from './session.ts';
 import type { PostgresSettings } from './settings.ts';
@@ -14,6 +15,8 @@ export interface Touched {
   readonly schema: string;
   readonly name: string;
   readonly kind: string;
+  /** What this is a partition or child of, `schema.table`, nearest first; null where of nothing. */
+  readonly partOf: readonly string[] | null;
   readonly modes: readonly string[];
   readonly created: number;
   readonly updated: number;
@@ -50,6 +53,7 @@ SELECT json_build_object(
   'relations', (
     SELECT json_agg(json_build_object(
       'oid', r.oid::int8, 'schema', s.nspname, 'name', c.relname, 'kind', c.relkind, 'modes', r.modes,
+      'partOf', ${ancestorsSql('r.oid')},
       'created', pg_stat_get_xact_tuples_inserted(r.oid),
       'updated', pg_stat_get_xact_tuples_updated(r.oid),
       'deleted', pg_stat_get_xact_tuples_deleted(r.oid)))

@@ -4,7 +4,7 @@ import type { Conflict } from '../../model/entry.ts';
 import { DIFFERENCE_ROWS_MAX, type Effect, type Image } from '../../model/plan.ts';
 import { Refused } from '../connector.ts';
 import type { Catalog, Column, Table } from './catalog.ts';
-import type { RowImage } from './images.ts';
+import { imageList, rowImage, type RowImage } from './images.ts';
 import type { Change } from './masks.ts';
 import type { Session } from './session.ts';
 
@@ -25,14 +25,14 @@ export async function runInverse(
   effects: readonly Effect[],
   exempt: ReadonlySet<string>,
 ): Promise<readonly Change[]> {
-  const changes: Change[] = [];
+  const restored: Restored[] = [];
   const conflicts: Conflict[] = [];
   for (const kind of ['create', 'update', 'delete'] as const) {
     for (const [table, group] of byTable(catalog, effects, kind)) {
       for (let from = 0; from < group.length; from += BATCH_ROWS) {
         const batch = group.slice(from, from + BATCH_ROWS);
         const done = await takeBack(session, catalog, table, batch);
-        changes.push(...done.changes);
+        restored.push(...done.restored);
         if (conflicts.length < DIFFERENCE_ROWS_MAX) conflicts.push(...done.conflicts);
       }
     }
@@ -45,12 +45,18 @@ export async function runInverse(
       { permanent: false, conflicts: conflicts.slice(0, DIFFERENCE_ROWS_MAX) },
     );
   }
-  checkExact(catalog, changes, effects, exempt);
-  return changes;
+  for (const each of restored) checkExact(catalog, each, exempt);
+  return restored.map(({ change }) => change);
+}
+
+/** A change of the inverse and the effect that it takes back. */
+interface Restored {
+  readonly effect: Effect;
+  readonly change: Change;
 }
 
 interface TakenBack {
-  readonly changes: readonly Change[];
+  readonly restored: readonly Restored[];
   readonly conflicts: readonly Conflict[];
 }
 
@@ -62,7 +68,7 @@ function byTable(
   const groups = new Map<Table, Effect[]>();
   for (const effect of effects) {
     if (effect.kind !== kind) continue;
-    const table = [...catalog.tables.values()].find((each) => each.resource === effect.resource);
+    const table = tableOf(catalog, effect.resource);
     if (table === undefined || table.key.length === 0) {
       throw new Refused(
         'rollback-impossible',
@@ -74,6 +80,13 @@ function byTable(
     groups.set(table, [...(groups.get(table) ?? []), effect]);
   }
   return groups;
+}
+
+/** A partition that is no longer there by its name may have handed its rows on: the whole finds them. */
+function tableOf(catalog: Catalog, resource: string): Table | undefined {
+  const { tables, target } = catalog;
+  const named = [...tables.values()].find((each) => each.resource === resource);
+  return named ?? (target.relationKind === 'p' ? target : undefined);
 }
 
 async function takeBack(
@@ -88,24 +101,28 @@ async function takeBack(
     ...query(catalog, table, batch),
     rowMode: 'array',
   });
-  const returned = new Map(rows.map((row) => [keyText(catalog, table, row), row]));
+  const images = rows.map((row) => rowImage(catalog, row, 0)).filter((image) => image !== null);
+  const returned = new Map(images.map((image) => [keyText(catalog, table, image), image]));
   const missing: Effect[] = [];
-  const changes: Change[] = [];
+  const restored: Restored[] = [];
   for (const effect of batch) {
     const key = JSON.stringify(table.key.map((name) => currentKey(effect)[name] ?? null));
-    const row = returned.get(key);
-    if (row === undefined) {
+    const back = returned.get(key);
+    if (back === undefined) {
       missing.push(effect);
       continue;
     }
-    const now = rowOf(catalog, table, effect.after);
-    const back: RowImage = { table, values: row };
-    if (kind === 'create') changes.push({ kind: 'delete', before: back, after: null });
-    else if (kind === 'update') changes.push({ kind: 'update', before: now, after: back });
-    else changes.push({ kind: 'create', before: null, after: back });
+    restored.push({ effect, change: changeOf(catalog, effect, back) });
   }
   const conflicts = missing.length === 0 ? [] : await conflictsOf(session, catalog, table, missing);
-  return { changes, conflicts };
+  return { restored, conflicts };
+}
+
+function changeOf(catalog: Catalog, effect: Effect, back: RowImage): Change {
+  if (effect.kind === 'create') return { kind: 'delete', before: back, after: null };
+  if (effect.kind === 'delete') return { kind: 'create', before: null, after: back };
+  const now = rowOf(catalog, back.table, effect.after);
+  return { kind: 'update', before: now, after: back };
 }
 
 /** The image that a returned row's key is in: for an update that moved the key, the key it goes back to. */
@@ -113,8 +130,8 @@ function currentKey(effect: Effect): Image {
   return (effect.kind === 'create' ? effect.after : effect.before) ?? {};
 }
 
-function keyText(catalog: Catalog, table: Table, row: readonly (string | null)[]): string {
-  return JSON.stringify(table.key.map((name) => row[columnAt(catalog, name)] ?? null));
+function keyText(catalog: Catalog, table: Table, { values }: RowImage): string {
+  return JSON.stringify(table.key.map((name) => values[columnAt(catalog, name)] ?? null));
 }
 
 function columnAt(catalog: Catalog, name: string): number {
@@ -135,7 +152,7 @@ function columnSql(side: string, column: string): string {
 }
 
 function returning(catalog: Catalog): string {
-  return catalog.target.columns.map((column) => `${columnSql(ROW, column.name)}::text`).join(', ');
+  return imageList(catalog.target, ROW);
 }
 
 interface Given {
@@ -253,10 +270,11 @@ async function conflictsOf(
     values: [...values],
     rowMode: 'array',
   });
-  const found = new Map(rows.map((row) => [keyText(catalog, table, row), row]));
+  const images = rows.map((row) => rowImage(catalog, row, 0)).filter((image) => image !== null);
+  const found = new Map(images.map((image) => [keyText(catalog, table, image), image]));
   return shown.map((effect): Conflict => {
     const key = table.key.map((column) => effect[side]?.[column] ?? null);
-    const row = found.get(JSON.stringify(key));
+    const row = found.get(JSON.stringify(key))?.values;
     const { resource } = effect;
     if (side === 'before') return { resource, key, problem: 'row-exists', columns: [] };
     if (row === undefined) return { resource, key, problem: 'row-missing', columns: [] };
@@ -269,39 +287,19 @@ async function conflictsOf(
   });
 }
 
-/** Holds what came back against the images: a trigger or a type may have made something else of them. */
+/** Holds what came back against the image: a trigger or a type may have made something else of it. */
 function checkExact(
   catalog: Catalog,
-  changes: readonly Change[],
-  effects: readonly Effect[],
+  { effect, change }: Restored,
   exempt: ReadonlySet<string>,
 ): void {
-  const wanted = new Map<string, Effect>();
-  for (const effect of effects) {
-    if (effect.kind !== 'create') wanted.set(identity(effect.resource, effect.before), effect);
-  }
-  for (const change of changes) {
-    if (change.after === null) continue;
-    const { table, values } = change.after;
-    const image = Object.fromEntries(
-      catalog.target.columns.map((column, at) => [column.name, values[at] ?? null]),
+  if (change.after === null) return;
+  const { table, values } = change.after;
+  for (const [at, { name }] of catalog.target.columns.entries()) {
+    if (exempt.has(name) || effect.before?.[name] === (values[at] ?? null)) continue;
+    throw new Refused(
+      'rollback-impossible',
+      `the database puts another value into \`${table.resource}.${name}\` than it had before`,
     );
-    const effect = wanted.get(`${table.resource} ${keyOf(table, image)}`);
-    for (const column of catalog.target.columns) {
-      if (exempt.has(column.name) || effect?.before?.[column.name] === image[column.name]) continue;
-      throw new Refused(
-        'rollback-impossible',
-        `the database puts another value into \`${table.resource}.${column.name}\` than it had before`,
-      );
-    }
   }
-
-  function identity(resource: string, image: Image | null): string {
-    const table = [...catalog.tables.values()].find((each) => each.resource === resource);
-    return `${resource} ${table === undefined ? '' : keyOf(table, image ?? {})}`;
-  }
-}
-
-function keyOf(table: Table, image: Image): string {
-  return JSON.stringify(table.key.map((column) => image[column] ?? null));
 }

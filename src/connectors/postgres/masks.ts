@@ -1,5 +1,6 @@
 /** Columns whose value is only known at the commit: clock, sequence, random, or a trigger's doing. */
 import type { Effect } from '../../model/plan.ts';
+import { Refused } from '../connector.ts';
 import type { Catalog, Column } from './catalog.ts';
 import type { RowImage } from './images.ts';
 import type { Statement } from './statement.ts';
@@ -23,12 +24,14 @@ export function masksOfStatement(statement: Statement, catalog: Catalog): Readon
   const { columns } = catalog.target;
   const masked = new Set<string>();
   const given = new Set<string>();
+  const plain = new Set<string>();
   const note = (assignment: Assignment, name: string | undefined): void => {
     const column = columns.find((each) => each.name === name);
     if (column === undefined) return;
     given.add(column.name);
     const isChanging = assignment.changing || (assignment.byDefault && hasChangingDefault(column));
     if (isChanging) masked.add(column.name);
+    if (assignment.plain || (assignment.byDefault && !isChanging)) plain.add(column.name);
   };
   for (const each of statement.inserted) {
     note(each, each.column ?? columns[each.position]?.name);
@@ -39,7 +42,18 @@ export function masksOfStatement(statement: Statement, catalog: Catalog): Readon
     }
   }
   for (const each of statement.updated) note(each, each.column ?? undefined);
+  const mixed = [...masked].find((name) => plain.has(name));
+  if (mixed !== undefined) throw hiding(mixed);
   return withGenerated(masked, catalog);
+}
+
+/** A column is masked in every row, so it may not get a plain value in any. */
+function hiding(column: string): Refused {
+  return new Refused(
+    'statement-unsupported',
+    `\`${column}\` gets a value that only the commit knows in some rows and another one in others, ` +
+      'which would be hidden with it; propose them as two statements',
+  );
 }
 
 /** Whether a trigger may put values into the rows of a write, so that it takes two runs to see which. */
@@ -78,9 +92,11 @@ function hasChangingDefault(column: Column): boolean {
   return column.isIdentity || (column.fallback !== null && !CONSTANT.test(column.fallback));
 }
 
-/** A generated column may hang on a masked one. */
+/** Adds generated columns that hang on a masked one: the expression then holds its name. */
 function withGenerated(masked: Set<string>, catalog: Catalog): ReadonlySet<string> {
-  if (masked.size === 0) return masked;
-  for (const column of catalog.target.columns) if (column.isGenerated) masked.add(column.name);
+  const names = [...masked].map((name) => name.replaceAll('"', '""'));
+  for (const { isGenerated, fallback, name } of catalog.target.columns) {
+    if (isGenerated && names.some((each) => fallback?.includes(each))) masked.add(name);
+  }
   return masked;
 }

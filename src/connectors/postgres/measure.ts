@@ -1,6 +1,6 @@
 /** Carries a write out in an open transaction and measures what it did; who calls ends the transaction. */
 import type { Effect, EffectClass, Plan } from '../../model/plan.ts';
-import type { Compensated } from '../../model/ports.ts';
+import type { Compensated, PlanRequest } from '../../model/ports.ts';
 import { Refused } from '../connector.ts';
 import { readCatalog, type Catalog } from './catalog.ts';
 import { readCauses, readFootprint, reconcile, type Causes, type Extra } from './footprint.ts';
@@ -49,6 +49,7 @@ export interface MeasureContext {
   readonly receipts: number;
   /** An earlier run of the same write, for the columns that a trigger fills; null where there was none. */
   readonly rehearsal: readonly Change[] | null;
+  readonly permits: PlanRequest['permits'];
 }
 
 /**
@@ -62,6 +63,7 @@ export async function measureWrite(
 ): Promise<Measured | Rehearsal> {
   const { settings } = context;
   const catalog = await readCatalog(session, subjectOf(write, settings), settings);
+  checkPermitted(catalog, context.permits);
   if (write.kind === 'statement' && context.rehearsal === null) {
     if (needsRehearsal(write.statement.kind, catalog)) {
       return { kind: 'rehearsal', sample: await rehearse(session, write, catalog, context) };
@@ -83,6 +85,16 @@ export async function measureWrite(
     extras,
     transaction: footprint.transaction,
   };
+}
+
+/** A preview shows rows, so nothing is carried out on a table that the proposer may do nothing with. */
+function checkPermitted({ target }: Catalog, permits: PlanRequest['permits']): void {
+  if ([target.resource, ...target.partOf].some(permits)) return;
+  throw new Refused(
+    'not-permitted',
+    `the agent holds no permission on \`${target.resource}\`, so its rows are not shown; ` +
+      'ask the operator for one',
+  );
 }
 
 async function rehearse(
@@ -136,7 +148,7 @@ async function carryOut(
   const tallyOf = (masked: ReadonlySet<string>): Tally =>
     new Tally(catalog, masked, {
       rowsMax: settings.rowsMax,
-      value: new ValueSum(settings, parentsOf(catalog)),
+      value: new ValueSum(settings, wholesOf(catalog)),
     });
   if (write.kind === 'inverse') {
     const masked = exemptOf(write.compensated.plan);
@@ -148,10 +160,12 @@ async function carryOut(
     return { direct: tally.finish(), masked };
   }
   const masked = new Set(masksOfStatement(write.statement, catalog));
+  checkAmountsKnown(catalog, masked, settings);
   const held: Change[] = [];
   let tally = rehearsal === null ? tallyOf(masked) : null;
   const settle = (): Tally => {
     for (const column of masksOfRuns(rehearsal ?? [], held, catalog)) masked.add(column);
+    checkAmountsKnown(catalog, masked, settings);
     const made = tallyOf(masked);
     for (const change of held) made.add(change.before, change.after, change.kind);
     return made;
@@ -169,9 +183,25 @@ async function carryOut(
   return { direct: (tally ?? settle()).finish(), masked };
 }
 
-function parentsOf(catalog: Catalog): ReadonlyMap<string, string> {
-  const { target, tables } = catalog;
-  return new Map([...tables.values()].map((table) => [table.resource, target.resource]));
+function wholesOf({ tables }: Catalog): ReadonlyMap<string, readonly string[]> {
+  return new Map([...tables.values()].map((table) => [table.resource, table.partOf]));
+}
+
+/** A masked amount would pass every limit unseen. */
+function checkAmountsKnown(
+  catalog: Catalog,
+  masked: ReadonlySet<string>,
+  settings: PostgresSettings,
+): void {
+  const value = new ValueSum(settings, wholesOf(catalog));
+  for (const { resource } of [catalog.target, ...catalog.tables.values()]) {
+    const amount = value.amountAmong(resource, masked);
+    if (amount === null) continue;
+    throw new Refused(
+      'effect-unmeasurable',
+      `the amount in \`${amount}\` would only be known at the commit, so no limit could judge it`,
+    );
+  }
 }
 
 /** Columns that the database filled by itself in the write that is taken back. */

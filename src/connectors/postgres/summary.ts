@@ -24,9 +24,8 @@ export function planOf(named: EffectClass, catalog: Catalog, findings: Findings)
   const counts = resourceCounts(catalog, direct, extras, causes, footprint);
   const { resource } = catalog.target;
   for (const extra of extras) {
-    const table = catalog.tables.get(extra.relation.oid);
-    const name = table?.resource ?? `${extra.relation.schema}.${extra.relation.name}`;
-    if (direct.value.covers(name)) direct.value.incomplete();
+    const name = `${extra.relation.schema}.${extra.relation.name}`;
+    if (direct.value.covers([name, ...(extra.relation.partOf ?? [])])) direct.value.incomplete();
   }
   const { value, complete } = direct.value.total();
   return {
@@ -41,6 +40,7 @@ export function planOf(named: EffectClass, catalog: Catalog, findings: Findings)
     ]),
     resource,
     counts,
+    partOf: partsOf(catalog, footprint),
     effects: direct.effects,
     effectsOmitted: direct.effectsOmitted,
     effectsDigest: direct.effectsDigest,
@@ -54,6 +54,15 @@ export function planOf(named: EffectClass, catalog: Catalog, findings: Findings)
     dependents: catalog.dependents,
     warnings: warningsOf(direct, footprint),
   };
+}
+
+/** The parts among what the write names and what it touched; every counted resource was touched. */
+function partsOf(catalog: Catalog, footprint: Footprint): Plan['partOf'] {
+  const parts = new Map([[catalog.target.resource, catalog.target.partOf]]);
+  for (const { schema, name, partOf } of footprint.relations) {
+    parts.set(`${schema}.${name}`, partOf ?? []);
+  }
+  return Object.fromEntries([...parts].filter(([, wholes]) => wholes.length > 0));
 }
 
 /** As far as it can be told without trying; `prove` turns the best of these into proof. */

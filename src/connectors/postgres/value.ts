@@ -18,23 +18,31 @@ type Row = (column: string) => string | null | undefined;
 export class ValueSum {
   readonly #columns: ReadonlyMap<string, readonly ValueColumn[]>;
   readonly #sums = new Map<string, bigint>();
-  readonly #aliases: ReadonlyMap<string, string>;
+  readonly #partOf: ReadonlyMap<string, readonly string[]>;
   #isComplete = true;
 
-  /** `parents` gives for a partition the table that the settings name. */
-  constructor(settings: PostgresSettings, parents: ReadonlyMap<string, string>) {
+  /** `partOf` gives for a table what it is a partition or child of: an amount mapped there counts here. */
+  constructor(settings: PostgresSettings, partOf: ReadonlyMap<string, readonly string[]>) {
     const columns = new Map<string, ValueColumn[]>();
     for (const each of settings.value) {
       const table = qualified(settings, each.table);
       columns.set(table, [...(columns.get(table) ?? []), each]);
     }
     this.#columns = columns;
-    this.#aliases = parents;
+    this.#partOf = partOf;
   }
 
-  /** Whether amounts of this table are mapped; then an indirect change of it makes the sum incomplete. */
-  covers(resource: string): boolean {
-    return this.#mapped(resource).length > 0;
+  /** Whether amounts of one of these tables are mapped; then an indirect change makes the sum incomplete. */
+  covers(resources: readonly string[]): boolean {
+    return resources.some((resource) => this.#columns.has(resource));
+  }
+
+  /** The amount that cannot be known before the commit where these columns cannot: `schema.table.column`. */
+  amountAmong(resource: string, columns: ReadonlySet<string>): string | null {
+    const hidden = this.#mapped(resource).find(
+      (each) => columns.has(each.column) || columns.has(each.currencyColumn ?? ''),
+    );
+    return hidden === undefined ? null : `${resource}.${hidden.column}`;
   }
 
   add(resource: string, before: Row | null, after: Row | null, kind: Effect['kind']): void {
@@ -64,9 +72,13 @@ export class ValueSum {
   }
 
   #mapped(resource: string): readonly ValueColumn[] {
-    return (
-      this.#columns.get(resource) ?? this.#columns.get(this.#aliases.get(resource) ?? '') ?? []
-    );
+    const byColumn = new Map<string, ValueColumn>();
+    for (const table of [resource, ...(this.#partOf.get(resource) ?? [])]) {
+      for (const each of this.#columns.get(table) ?? []) {
+        if (!byColumn.has(each.column)) byColumn.set(each.column, each);
+      }
+    }
+    return [...byColumn.values()];
   }
 
   #one(column: ValueColumn, before: Row | null, after: Row | null): void {

@@ -10,6 +10,7 @@ import {
   TYPES,
   VOLATILE_FUNCTIONS,
 } from './allowed.ts';
+import { FRESH_FORMS, isExcluded, isFresh } from './fresh.ts';
 import {
   columnOf,
   isWrapped,
@@ -37,6 +38,8 @@ export interface Assignment {
   readonly changing: boolean;
   /** The value is the column's default, at least in one row. */
   readonly byDefault: boolean;
+  /** The value is the agent's own, at least in one row; `excluded` of the same column is not. */
+  readonly plain: boolean;
 }
 
 /** The statements that are judged, by the parser's name. */
@@ -59,6 +62,7 @@ const HALVES = new Set(['larg', 'rarg']);
 interface Mark {
   changing: boolean;
   byDefault: boolean;
+  plain: boolean;
   readonly volatileAllowed: boolean;
 }
 
@@ -67,6 +71,8 @@ interface Place {
   readonly scope: ReadonlySet<string>;
   /** Set inside the value that a column gets. */
   readonly mark: Mark | null;
+  /** Set where that value as a whole is a clock or random value. */
+  readonly isFresh: boolean;
   readonly depth: number;
 }
 
@@ -93,7 +99,7 @@ export class Walk {
         'RETURNING is the gateway’s own; leave it out, the measured rows are in the result',
       );
     }
-    let place: Place = { scope: new Set(), mark: null, depth: 0 };
+    let place: Place = { scope: new Set(), mark: null, isFresh: false, depth: 0 };
     if (isJsonObject(node['withClause'])) {
       place = { ...place, scope: this.#with(node['withClause'], place) };
     }
@@ -106,7 +112,10 @@ export class Walk {
   }
 
   #insert(node: JsonObject, place: Place): void {
-    const columns = listOf(node['cols']).map((each) => columnOf(unwrapped(objectOf(each))[1]));
+    const targets = listOf(node['cols']).map((each) => unwrapped(objectOf(each))[1]);
+    const columns = targets.map(columnOf);
+    const isPart = (position: number): boolean =>
+      listOf(targets[position]?.['indirection']).length > 0;
     const source = node['selectStmt'];
     if (source === undefined) return;
     const [kind, select] = unwrapped(objectOf(source));
@@ -114,18 +123,19 @@ export class Walk {
     const rows = listOf(select['valuesLists']);
     const marks: Mark[] = [];
     const markAt = (position: number, volatileAllowed: boolean): Mark =>
-      (marks[position] ??= { changing: false, byDefault: false, volatileAllowed });
+      (marks[position] ??= { changing: false, byDefault: false, plain: false, volatileAllowed });
     for (const row of rows) {
       const items = listOf(unwrapped(objectOf(row))[1]['items']);
       for (const [position, value] of items.entries()) {
-        this.#node(value, { ...place, mark: markAt(position, true), depth: place.depth + 1 });
+        this.#assigned(value, markAt(position, true), place, isPart(position));
       }
     }
     if (rows.length > 0) this.#members('SelectStmt', without(select, ['valuesLists']), place);
-    else this.#selected(select, place, markAt);
+    else this.#selected(select, place, markAt, isPart);
     for (const [position, mark] of marks.entries()) {
-      const { changing, byDefault } = mark;
-      this.inserted.push({ column: columns[position] ?? null, position, changing, byDefault });
+      const { changing, byDefault, plain } = mark;
+      const column = columns[position] ?? null;
+      this.inserted.push({ column, position, changing, byDefault, plain });
     }
   }
 
@@ -134,6 +144,7 @@ export class Walk {
     select: JsonObject,
     outer: Place,
     markAt: (at: number, volatile: boolean) => Mark,
+    isPart: (position: number) => boolean,
   ): void {
     let place = outer;
     if (isJsonObject(select['withClause'])) {
@@ -146,7 +157,7 @@ export class Walk {
     for (const [position, item] of listOf(select['targetList']).entries()) {
       const [, target] = unwrapped(objectOf(item));
       const mark = markAt(position, volatileAllowed);
-      this.#node(target['val'] ?? null, { ...place, mark, depth: place.depth + 1 });
+      this.#assigned(target['val'] ?? null, mark, place, isPart(position));
     }
     const rest = without(select, ['targetList', 'withClause']);
     this.#members('SelectStmt', rest, place);
@@ -161,12 +172,36 @@ export class Walk {
     for (const [position, target] of targets.entries()) {
       const [kind, node] = unwrapped(objectOf(target));
       if (kind !== 'ResTarget') throw unsupported(kind, node);
-      const mark: Mark = { changing: false, byDefault: false, volatileAllowed: true };
-      this.#node(node['val'] ?? null, { ...place, mark, depth: place.depth + 1 });
+      const mark: Mark = { changing: false, byDefault: false, plain: false, volatileAllowed: true };
+      const value = node['val'] ?? null;
+      const column = columnOf(node);
+      this.#assigned(value, mark, place, listOf(node['indirection']).length > 0);
+      if (column !== null && isExcluded(value, column)) mark.plain = false;
       this.#subscripts(listOf(node['indirection']), node, place);
-      const { changing, byDefault } = mark;
-      into.push({ column: columnOf(node), position, changing, byDefault });
+      const { changing, byDefault, plain } = mark;
+      into.push({ column, position, changing, byDefault, plain });
     }
+  }
+
+  /** Walks the value that a column gets, or a part of it: an element of an array. */
+  #assigned(value: Json, mark: Mark, place: Place, isPart: boolean): void {
+    const isWhole = !isPart && isFresh(value);
+    const [kind] = unwrapped(objectOf(value));
+    if (!isWhole && kind !== 'SetToDefault') mark.plain = true;
+    this.#node(value, { ...place, mark, isFresh: isWhole, depth: place.depth + 1 });
+  }
+
+  /** Notes a clock or random value; inside an assigned value it would hide what else is in there. */
+  #fresh(name: string, at: number, { mark, isFresh: isWhole }: Place): void {
+    if (mark === null) return;
+    if (!isWhole) {
+      throw new Rejection(
+        'statement-function',
+        `\`${name}\` inside of a larger value hides it until the commit; expected ${FRESH_FORMS}`,
+        at,
+      );
+    }
+    mark.changing = true;
   }
 
   /** Adds the names of a WITH clause to the scope; each sees those before it, all if recursive. */
@@ -317,7 +352,7 @@ export class Walk {
     }
     this.functions.add(name);
     if (CLOCK_FUNCTIONS.has(name)) {
-      if (place.mark !== null) place.mark.changing = true;
+      this.#fresh(name, at, place);
       return;
     }
     if (VOLATILE_FUNCTIONS.has(name)) {
@@ -328,7 +363,7 @@ export class Walk {
           at,
         );
       }
-      place.mark.changing = true;
+      this.#fresh(name, at, place);
       return;
     }
     if (FUNCTIONS.has(name)) return;
@@ -341,7 +376,8 @@ export class Walk {
 
   #clock(operation: string, node: JsonObject, place: Place): void {
     if (!CLOCK_VALUES.has(operation)) throw unsupported('a session value', node);
-    if (place.mark !== null) place.mark.changing = true;
+    const name = operation.replace(/^SVFOP_/, '').replace(/_N$/, '');
+    this.#fresh(name, location(node), place);
   }
 
   #operator(name: readonly Json[], node: JsonObject): void {

@@ -109,6 +109,7 @@ export function assessmentOf(effects: readonly Effect[] = effectsOf(2)): Assessm
         },
       ],
       effects,
+      partOf: {},
       effectsOmitted: 0,
       effectsDigest: digestOf(JSON.stringify(effects)),
       maskedColumns: [],
