@@ -32,6 +32,7 @@ import {
 } from './main/folder.ts';
 import { listen } from './main/listen.ts';
 import { provideOperator } from './main/operator.ts';
+import { keepTargets, TARGETS_ASKED_MS, type TargetsInView } from './main/targets.ts';
 import { takeTurns } from './main/turns.ts';
 import { VERSION } from './main/version.ts';
 import { systemRandom, wallClock } from './main/world.ts';
@@ -74,6 +75,8 @@ export interface Gateway {
   readonly folder: DataFolder;
   readonly configuration: ConfigurationInForce;
   readonly gate: OpenGate;
+  /** The targets, with why one cannot be used. */
+  readonly targets: () => GatewayStatus['targets'];
   /** Publishes what the ledger grew by, now. */
   publish(): Promise<void>;
   /** Takes no more calls, finishes what is being carried out, publishes, lets go; idempotent. */
@@ -116,6 +119,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
     first,
   );
   const targets = await openTargets(first, options, opened);
+  const inView = keepTargets(ground, targets, log);
   const publisher = await openPublisher(ground);
   opened.add(() => publisher.publish());
   await recordPolicy(ground, first);
@@ -127,13 +131,14 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   );
   opened.add(() => gate.drain());
   await gate.tick();
+  await inView.look();
   await publisher.publish();
 
   const startedAt = clock.now();
   const app = openApp({
     gate,
     credentials: openCredentials({ ...ground, configuration: configuration.current }),
-    status: () => statusOf(ground, configuration, targets, startedAt),
+    status: () => statusOf(ground, configuration, inView, startedAt),
     ledgerFolder: folder.ledger,
     allowedHosts: first.allowedHosts,
     version: VERSION,
@@ -143,7 +148,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   const url = await listen(app, { ...first.listen, ...listenOptions(options) });
   await writePlace(folder, { url, pid: process.pid, startedAt });
   opened.add(() => removePlace(folder));
-  opened.add(keepTurning({ clock, log, gate, configuration, publisher }));
+  opened.add(keepTurning({ clock, log, gate, configuration, publisher, inView }));
 
   return {
     url,
@@ -151,6 +156,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
     folder,
     configuration,
     gate,
+    targets: inView.current,
     publish: async () => void (await publisher.publish()),
     close: () => opened.close(),
   };
@@ -170,7 +176,7 @@ function openPublisher({ folder, signer, store, tenant }: Ground): Promise<Publi
 async function statusOf(
   { signer, store, tenant }: Ground,
   configuration: ConfigurationInForce,
-  targets: ReadonlyMap<string, Target>,
+  inView: TargetsInView,
   startedAt: number,
 ): Promise<GatewayStatus> {
   const { policy } = configuration.current();
@@ -181,7 +187,7 @@ async function statusOf(
     policyProblem: configuration.problem(),
     mode: policy.mode,
     ledger: { origin: signer.name, vkey: signer.vkey, size: (await store.tree(tenant)).size },
-    targets: [...targets.values()].map(({ name, kind, guarantee }) => ({ name, kind, guarantee })),
+    targets: inView.current(),
     startedAt,
   };
 }
@@ -290,8 +296,9 @@ function keepTurning(gateway: {
   readonly gate: OpenGate;
   readonly configuration: ConfigurationInForce;
   readonly publisher: Publisher;
+  readonly inView: TargetsInView;
 }): () => Promise<void> {
-  const { clock, log, gate, configuration, publisher } = gateway;
+  const { clock, log, gate, configuration, publisher, inView } = gateway;
   const stop = new AbortController();
   const turns = (name: string, intervalMs: number, turn: () => Promise<unknown>): Promise<void> =>
     takeTurns(
@@ -306,6 +313,7 @@ function keepTurning(gateway: {
   const all = [
     turns('reconciliation', TICK_MS, () => gate.tick()),
     turns('reading the configuration', TICK_MS, () => configuration.reload()),
+    turns('asking the targets', TARGETS_ASKED_MS, () => inView.look()),
     turns('publishing the ledger', PUBLISH_MS, () => publisher.publish()),
   ];
   return async () => {

@@ -43,10 +43,7 @@ export async function connectionOf(
 async function urlOf(io: Io, options: ConnectionOptions, folder: DataFolder): Promise<string> {
   const given = options.url ?? nonEmpty(io.env['WRITEGATE_URL']);
   if (given !== undefined) {
-    if (!URL.canParse(given) || !/^https?:$/.test(new URL(given).protocol)) {
-      throw new UsageError(`expected a URL like \`http://127.0.0.1:8080\`, found \`${given}\``);
-    }
-    return given;
+    return readUrl(given);
   }
   const place = await readPlace(folder);
   if (place !== undefined) return place.url;
@@ -54,6 +51,27 @@ async function urlOf(io: Io, options: ConnectionOptions, folder: DataFolder): Pr
     'gateway-unreachable',
     `no gateway runs on \`${folder.path}\`; start one with \`writegate up\`, or name another with --url or $WRITEGATE_URL`,
   );
+}
+
+/** Reads the gateway's address; what is wrong is not repeated where it may hold a password. */
+function readUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url === null) throw notUrl(text);
+  const extra = [
+    ...(url.username === '' && url.password === '' ? [] : ['a name or password']),
+    ...(url.search === '' && url.hash === '' ? [] : ['a query or fragment']),
+  ];
+  if (extra.length > 0) {
+    throw new UsageError(
+      `expected a URL like \`http://127.0.0.1:8080\`, found one with ${extra.join(' and ')}; the token comes from $WRITEGATE_TOKEN or --token-file`,
+    );
+  }
+  if (/^https?:$/.test(url.protocol)) return text;
+  throw notUrl(text);
+}
+
+function notUrl(text: string): UsageError {
+  return new UsageError(`expected a URL like \`http://127.0.0.1:8080\`, found \`${text}\``);
 }
 
 async function tokenOf(

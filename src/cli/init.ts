@@ -1,12 +1,20 @@
-import { writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
+import { Problem } from '../model/problem.ts';
 import { exists, prepareFolder, writePrivate, type DataFolder } from '../main/folder.ts';
 import { configurationPath, withConfiguration, type ConfigurationOption } from './configuration.ts';
 import { folderOf } from './connect.ts';
 import { nextCommands, whole } from './look.ts';
-import { print, withExample, withFolder, type FolderOptions, type Shell } from './shell.ts';
+import {
+  print,
+  UsageError,
+  withExample,
+  withFolder,
+  type FolderOptions,
+  type Shell,
+} from './shell.ts';
 import { configurationTemplate } from './template.ts';
 
 interface InitOptions extends FolderOptions, ConfigurationOption {
@@ -36,11 +44,12 @@ export function addInit(program: Command, shell: Shell): void {
 async function init({ io }: Shell, options: InitOptions): Promise<void> {
   const path = configurationPath(io, options);
   const folder = folderOf(io, options);
-  await prepareFolder(folder);
+  const person = options.person === undefined ? accountName() : readName(options.person);
   const isWritten = !(await exists(path));
+  if (isWritten) await checkPlace(path);
+  await prepareFolder(folder);
   if (isWritten) {
     const urlReference = await urlReferenceOf(folder, options.targetUrl);
-    const person = options.person ?? accountName();
     const text = configurationTemplate({ person, agent: AGENT, urlReference });
     await writeFile(path, text, { flag: 'wx' });
   }
@@ -66,6 +75,23 @@ async function urlReferenceOf(folder: DataFolder, url: string | undefined): Prom
   const file = join(folder.path, 'crm.url');
   await writePrivate(file, `${url}\n`);
   return `\${file:${file}}`;
+}
+
+/** A name as `writegate.yaml` takes it, held to that before anything is written. */
+function readName(text: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}$/.test(text)) return text;
+  throw new UsageError(
+    `expected a name of letters, digits and \`. _ @ + -\` after \`--person\`, found \`${text}\``,
+  );
+}
+
+async function checkPlace(path: string): Promise<void> {
+  const place = await stat(dirname(path)).catch(() => undefined);
+  if (place?.isDirectory() === true) return;
+  throw new Problem(
+    'configuration-missing',
+    `expected a folder to write \`${path}\` into, found none; make it, or name another file with --config`,
+  );
 }
 
 /** The account's name where it can stand in the file; root is nobody's name. */

@@ -66,9 +66,12 @@ export function nextCommands(look: Look, commands: readonly string[]): readonly 
   return ['', look.paint.dim('Next:'), ...commands.map((command) => `  ${inert(command)}`)];
 }
 
-/** A value in the target's own text form; the target's null is not the text `null`. */
+/**
+ * A value in the target's own text form; the target's null is not the text `null`, and no value
+ * can end its own quotes and go on as if it were another change.
+ */
 export function shown(value: string | null): string {
-  return value === null ? 'null' : `"${value}"`;
+  return value === null ? 'null' : `"${value.replaceAll(/["\\]/g, '\\$&')}"`;
 }
 
 /** `2026-11-20 14:12:09 UTC`. */

@@ -212,18 +212,18 @@ function effectLines(effect: Effect, plan: Plan, look: Look): readonly string[] 
   const value = (column: string, image: Effect['before']): string =>
     image !== null && masked.has(`${effect.resource}.${column}`)
       ? `(known at commit)`
-      : shown(image?.[column] ?? null);
+      : shown(cell(image, column));
   const paint = effect.kind === 'delete' ? look.paint.red : undefined;
   const columns = Object.keys({ ...effect.before, ...effect.after }).filter(
     (column) =>
       effect.kind !== 'update' ||
-      effect.before?.[column] !== effect.after?.[column] ||
+      cell(effect.before, column) !== cell(effect.after, column) ||
       masked.has(`${effect.resource}.${column}`),
   );
   return [
     ...paragraph(look, effectName(effect), { indent: '  ', ...(paint && { paint }) }),
     ...columns.flatMap((column) => {
-      const before = shown(effect.before?.[column] ?? null);
+      const before = shown(cell(effect.before, column));
       const after = value(column, effect.after);
       const text =
         effect.kind === 'update'
@@ -234,6 +234,11 @@ function effectLines(effect: Effect, plan: Plan, look: Look): readonly string[] 
       return paragraph(look, `${column}: ${text}`, { indent: '      ' });
     }),
   ];
+}
+
+/** A column may be called `constructor`: only what the image itself holds is its value. */
+function cell(image: Effect['before'], column: string): string | null {
+  return image !== null && Object.hasOwn(image, column) ? (image[column] ?? null) : null;
 }
 
 function provenanceLines(view: ProposalView, look: Look): readonly string[] {

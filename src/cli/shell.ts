@@ -103,9 +103,18 @@ function problemOf(error: unknown): Problem {
   return new Problem('bug', unexpected(error), { cause: error });
 }
 
+/** The form of a problem; `usage` is no code of the gateway's, so no gateway answers for it. */
+const USAGE = {
+  type: 'about:blank',
+  title: 'the command line is not of the expected form',
+  status: 400,
+  code: 'usage',
+  acts: 'caller',
+} as const;
+
 /** Says what is wrong with the command line. */
 export function reportUsage(io: Io, message: string, isJson: boolean): ExitCode {
-  if (isJson) io.stdout.write(`${inertJson({ code: 'usage', detail: message })}\n`);
+  if (isJson) io.stdout.write(`${inertJson({ ...USAGE, detail: message, at: null })}\n`);
   else io.stderr.write(`${message.split('\n').map(inert).join('\n')}\n`);
   return EXIT.usage;
 }

@@ -70,7 +70,8 @@ async function up({ io }: Shell, options: UpOptions): Promise<void> {
 /** Says once that the gateway answers, and where. */
 function announce(io: Io, options: UpOptions, gateway: Gateway): void {
   const { folder, url, vkey, configuration } = gateway;
-  const { policy, targets } = configuration.current();
+  const { policy } = configuration.current();
+  const targets = gateway.targets();
   const warnings = warningsOf(gateway);
   const ready = {
     url,
@@ -81,19 +82,24 @@ function announce(io: Io, options: UpOptions, gateway: Gateway): void {
     vkey,
     dataFolder: folder.path,
     operatorToken: folder.operatorToken,
-    targets: targets.map(({ name, kind }) => ({ name, kind })),
+    targets: targets.map(({ name, kind, problem }) => ({ name, kind, problem })),
     warnings,
   };
   print(io, options, ready, (look) => [
     `${look.paint.bold(`Writegate ${VERSION}`)} answers at ${look.paint.bold(url)}`,
     ...field(look, 'mode', policy.mode),
     ...whole(look, 'policy', policy.digest),
-    ...field(look, 'targets', targets.map((target) => target.name).join(', ') || 'none'),
+    ...field(look, 'targets', targets.map(named).join(', ') || 'none'),
     ...whole(look, 'ledger key', vkey),
     ...whole(look, 'your token', folder.operatorToken),
     ...warnings.flatMap((warning) => field(look, 'warning', warning, look.paint.yellow)),
     ...nextCommands(look, next(gateway)),
   ]);
+}
+
+/** Why it cannot be used was said when it was found. */
+function named({ name, problem }: { name: string; problem: string | null }): string {
+  return problem === null ? name : `${name} (cannot be used now)`;
 }
 
 function next({ configuration }: Gateway): readonly string[] {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { bytesOfHex, sameBytes, textOfUtf8 } from '../lib/bytes.ts';
 import type { Json } from '../lib/json.ts';
+import { isRecord } from '../lib/record.ts';
 import type { Findings } from './findings.ts';
 import type { LedgerReader } from './folder.ts';
 import { parseCanonical } from './leaf.ts';
@@ -27,12 +28,19 @@ export interface PublishedPayload {
   readonly value: Json;
 }
 
+/** As it was parsed: a copy would lose a member called `__proto__`, which a column may be called. */
+const jsonAsParsed = z.custom<Json>((value) => value !== undefined);
 const lineSchema = z.strictObject({
   index: z.int().min(0),
-  payloads: z.record(
-    z.string(),
-    z.strictObject({ nonce: z.string().regex(/^[0-9a-f]{64}$/), value: z.json() }),
-  ),
+  payloads: z
+    // A record passes such a member over: a payload that nobody compares.
+    .custom<object>((value) => isRecord(value) && !Object.hasOwn(value, '__proto__'))
+    .pipe(
+      z.record(
+        z.string(),
+        z.strictObject({ nonce: z.string().regex(/^[0-9a-f]{64}$/), value: jsonAsParsed }),
+      ),
+    ),
 });
 
 /**

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -78,6 +78,22 @@ describe('a policy that comes into force', () => {
     assert.match(kept.problem() ?? '', /writegate\.yaml:1:10: /);
     assert.deepEqual(await recorded(store), ['active', 'observe']);
     assert.equal(lines.length, 2);
+  });
+
+  test('a file that can no longer be read changes nothing, and that is said once', async () => {
+    const [store, lines] = [await openStore(), Array<string>()];
+    const path = join(folder, 'gone.yaml');
+    await writeFile(path, ACTIVE);
+    const first = await loadConfiguration(path);
+    const onChange = (line: string): void => void lines.push(line);
+    const kept = keepConfiguration({ store, clock, tenant, path, onChange }, first);
+    await rm(path);
+    await mkdir(path);
+    await kept.reload();
+    await kept.reload();
+    assert.match(kept.problem() ?? '', /gone\.yaml`, found a folder/);
+    assert.equal(kept.current(), first);
+    assert.equal(lines.length, 1);
   });
 });
 

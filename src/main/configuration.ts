@@ -23,7 +23,7 @@ const COMMIT_TRIES_MAX = 5;
 
 /** Loads the file. Problems `configuration-missing` and `configuration-invalid`. */
 export async function loadConfiguration(path: string): Promise<Configuration> {
-  const text = await readText(path);
+  const text = await readText(path, 'configuration-invalid');
   if (text !== undefined) return parseConfiguration(text, path);
   throw new Problem(
     'configuration-missing',
@@ -55,11 +55,12 @@ export function keepConfiguration(
 ): ConfigurationInForce {
   let current = first;
   let problem: string | null = null;
-  let seen: string | undefined = first.text;
+  let seen: string | undefined | null = first.text;
   let turn: Promise<void> = Promise.resolve();
 
   async function look(): Promise<void> {
-    const text = await readText(ports.path);
+    // Null where it cannot be read: then loading it says why, once.
+    const text = await readText(ports.path).catch(() => null);
     if (text === seen) return;
     try {
       const next = await loadConfiguration(ports.path);

@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import type { Json } from '../lib/json.ts';
 import { isJsonObject } from '../lib/json.ts';
-import { Problem } from '../model/problem.ts';
+import { Problem, type ProblemCode } from '../model/problem.ts';
 import { Secret } from '../lib/secret.ts';
 
 /** Paths of what the data folder holds. */
@@ -37,7 +37,7 @@ export function dataFolder(path: string): DataFolder {
 
 /** Makes the folder where it is missing, 0700. Problem `store-unusable` where others can enter it. */
 export async function prepareFolder(folder: DataFolder): Promise<void> {
-  const isMade = (await mkdir(folder.path, { recursive: true, mode: 0o700 })) !== undefined;
+  const isMade = await makeFolder(folder.path);
   // The mode of `mkdir` passes through the umask.
   if (isMade) await chmod(folder.path, 0o700);
   const { mode } = await stat(folder.path);
@@ -45,6 +45,18 @@ export async function prepareFolder(folder: DataFolder): Promise<void> {
     throw new Problem(
       'store-unusable',
       `expected \`${folder.path}\` to be open to its owner alone, found mode ${(mode & 0o777).toString(8)}; run \`chmod 700 ${folder.path}\``,
+    );
+  }
+}
+
+async function makeFolder(path: string): Promise<boolean> {
+  try {
+    return (await mkdir(path, { recursive: true, mode: 0o700 })) !== undefined;
+  } catch (cause) {
+    throw new Problem(
+      'store-unusable',
+      `expected a data folder at \`${path}\`, or that one can be made there, ${foundInstead(cause)}; name another with --dir`,
+      { cause },
     );
   }
 }
@@ -65,14 +77,14 @@ export async function exists(path: string): Promise<boolean> {
     await stat(path);
     return true;
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return false;
+    if (hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR')) return false;
     throw error;
   }
 }
 
 /** Reads a token file, or undefined where there is none. Problem where others can read it. */
 export async function readToken(path: string): Promise<Secret | undefined> {
-  const text = await readText(path);
+  const text = await readText(path, 'credential-missing');
   if (text === undefined) return undefined;
   const { mode } = await stat(path);
   if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
@@ -84,14 +96,30 @@ export async function readToken(path: string): Promise<Secret | undefined> {
   return new Secret(text.trim());
 }
 
-/** Reads a whole file as UTF-8, or undefined where there is none. */
-export async function readText(path: string): Promise<string | undefined> {
+/** Reads a whole file as UTF-8, or undefined where there is none; what cannot be read is a problem. */
+export async function readText(
+  path: string,
+  code: ProblemCode = 'store-unusable',
+): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return undefined;
-    throw error;
+    throw new Problem(
+      code,
+      `expected a file that can be read at \`${path}\`, ${foundInstead(error)}; name another, or put it right`,
+      { cause: error },
+    );
   }
+}
+
+function foundInstead(error: unknown): string {
+  if (hasCode(error, 'EISDIR')) return 'found a folder';
+  if (hasCode(error, 'EEXIST') || hasCode(error, 'ENOTDIR')) {
+    return 'found a file where a folder should be';
+  }
+  if (hasCode(error, 'EACCES') || hasCode(error, 'EPERM')) return 'found no right to it';
+  return `found ${error instanceof Error ? error.message : String(error)}`;
 }
 
 /** Where a gateway answers. */

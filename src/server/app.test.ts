@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { newCredentialId } from '../model/ids.ts';
 import { PROBLEMS } from '../model/problem.ts';
 import type { Result } from '../model/result.ts';
 import {
@@ -336,6 +337,50 @@ test(
     );
     goOn.resolve(RESULTS.applied);
     assert.equal((await held).status, 200);
+    assert.equal((await send(served, { path: PROPOSAL, token: TOKENS.agent })).status, 200);
+  },
+);
+
+test(
+  "one credential's waits leave half of the bound to others, and the gateway's health is no one's",
+  { timeout: 10_000 },
+  async (t) => {
+    const other = `wga_${'b'.repeat(32)}`;
+    const goOn = Promise.withResolvers<Result>();
+    const waits = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let waiting = 0;
+    const gate = fakeGate({
+      wait: () => {
+        waits[waiting]?.resolve();
+        waiting += 1;
+        return goOn.promise;
+      },
+    });
+    const options = appOptions(gate);
+    const credential = newCredentialId(1, new Uint8Array(10).fill(1));
+    const served = await serve(t, {
+      ...options,
+      inFlightMax: 2,
+      credentials: {
+        ...options.credentials,
+        authenticate: async (token) =>
+          token === other ? { ...AGENT, credential } : options.credentials.authenticate(token),
+      },
+    });
+    const wait = `${PROPOSAL}/result?waitMs=50000`;
+    const first = send(served, { path: wait, token: TOKENS.agent });
+    await waits[0]?.promise;
+    const again = await send(served, { path: PROPOSAL, token: TOKENS.agent });
+    assert.equal(again.status, 429);
+    assert.match(again.text, /of one credential/);
+    const mcp = await send(served, { path: '/mcp', token: TOKENS.agent, body: {} });
+    assert.equal(mcp.status, 429);
+    const second = send(served, { path: wait, token: other });
+    await waits[1]?.promise;
+    assert.equal((await send(served, { path: '/v1/status' })).status, 429);
+    assert.equal((await send(served, { path: '/v1/healthz' })).status, 200);
+    goOn.resolve(RESULTS.applied);
+    assert.deepEqual([(await first).status, (await second).status], [200, 200]);
     assert.equal((await send(served, { path: PROPOSAL, token: TOKENS.agent })).status, 200);
   },
 );

@@ -18,7 +18,7 @@ import { openExchanges } from './exchanges.ts';
 import { checkHost } from './hosts.ts';
 import { mountMcp } from './mcp-http.ts';
 import { openApiDocument } from './openapi.ts';
-import { sendProblem, toProblem, type Log } from './problem.ts';
+import { refuseConnection, sendProblem, toProblem, type Log } from './problem.ts';
 import { credentialRoutes } from './routes/credentials.ts';
 import { freezeRoutes } from './routes/freezes.ts';
 import { gatewayRoutes } from './routes/gateway.ts';
@@ -38,12 +38,13 @@ export interface AppOptions {
   readonly version: string;
   readonly log: Log;
   readonly inFlightMax?: number;
+  /** How long a caller may take to send a request. */
+  readonly receiveTimeoutMs?: number;
 }
 
 export const BODY_BYTES_MAX: number = 512 * 1024;
 const IN_FLIGHT_MAX = 256;
-/** How long a caller may take to send a request. */
-const RECEIVE_TIMEOUT_MS = 30_000;
+const RECEIVE_TIMEOUT_MS = 15_000;
 
 const SECURE_HEADERS = {
   'cache-control': 'no-store',
@@ -57,14 +58,15 @@ export function openApp(options: AppOptions): FastifyInstance {
   const { credentials, gate, log, version } = options;
   const stopping = new AbortController();
   const exchanges = openExchanges(options.inFlightMax ?? IN_FLIGHT_MAX);
-  const app = openBorder(log, async (request, reply) => {
+  const app = openBorder(options, async (request, reply) => {
     checkHost(request, options.allowedHosts);
     if (stopping.signal.aborted) {
       throw new Problem('gateway-stopping', 'the gateway is shutting down; try again shortly');
     }
     exchanges.begin(request, reply);
   });
-  serveRoutes(app, { credentials, stopping: stopping.signal }, routesOf(options));
+  const share = exchanges.share.bind(exchanges);
+  serveRoutes(app, { credentials, stopping: stopping.signal, share }, routesOf(options));
   for (const resource of ['', '/mcp']) {
     app.get(`${RESOURCE_METADATA_PATH}${resource}`, (request) =>
       resourceMetadata(request, resource),
@@ -77,7 +79,11 @@ export function openApp(options: AppOptions): FastifyInstance {
     log,
     stopping: stopping.signal,
     bodyBytesMax: BODY_BYTES_MAX,
-    authorize: (request) => authorize(credentials, 'agent', request.headers.authorization),
+    authorize: async (request, reply) => {
+      const principal = await authorize(credentials, 'agent', request.headers.authorization);
+      share(principal, reply);
+      return principal;
+    },
   });
   app.addHook('preClose', async () => {
     stopping.abort();
@@ -89,17 +95,27 @@ export function openApp(options: AppOptions): FastifyInstance {
 
 /** What holds for every request, one that no route takes too. */
 function openBorder(
-  log: Log,
+  { log, receiveTimeoutMs = RECEIVE_TIMEOUT_MS }: AppOptions,
   admit: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
 ): FastifyInstance {
   function refuse(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-    const problem = toProblem(error, log);
+    // The caller went away while it was sending: nobody reads the answer, and no log needs it.
+    const isGone = error !== undefined && error === request.raw.errored;
+    const problem = isGone
+      ? new Problem('request-invalid', 'the request broke off', { cause: error })
+      : toProblem(error, log);
     challenge(request, reply, problem);
     return sendProblem(reply, problem);
   }
   const app = Fastify({
     bodyLimit: BODY_BYTES_MAX,
-    requestTimeout: RECEIVE_TIMEOUT_MS,
+    requestTimeout: receiveTimeoutMs,
+    http: {
+      // Node takes the longer of the two for the whole request, and looks only so often.
+      headersTimeout: receiveTimeoutMs,
+      connectionsCheckingInterval: Math.ceil(receiveTimeoutMs / 3),
+    },
+    clientErrorHandler: refuseConnection,
     exposeHeadRoutes: false,
     // By then every answer that is owed has been sent; what is left are idle connections.
     forceCloseConnections: true,

@@ -1,5 +1,6 @@
 /** What comes in malformed, oversized, unknown or hostile: a stable code, and the gate saw nothing. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -13,7 +14,9 @@ import {
   FREEZE_ID,
   PROPOSAL_ID,
   TOKENS,
+  VIEW,
 } from '../../test/support/fake-gate.ts';
+import { need } from '../../test/support/gate.ts';
 import { send, serve, type Got, type Sent } from '../../test/support/serve.ts';
 import { PROBLEM_DOCUMENT } from './shapes/gateway-answers.ts';
 
@@ -173,6 +176,22 @@ const TABLE: readonly [name: string, code: ProblemCode, sent: Sent][] = [
     'request-invalid',
     { ...DRAFTS, path: '/v1/proposals?waitMs=soon', body: DRAFT },
   ],
+  [
+    'a wait in hexadecimal',
+    'request-invalid',
+    { ...DRAFTS, path: '/v1/proposals?waitMs=0x10', body: DRAFT },
+  ],
+  [
+    'a wait as a power of ten',
+    'request-invalid',
+    { ...DRAFTS, path: '/v1/proposals?waitMs=1e3', body: DRAFT },
+  ],
+  [
+    'a wait of no digits',
+    'request-invalid',
+    { ...DRAFTS, path: '/v1/proposals?waitMs=', body: DRAFT },
+  ],
+  ['a page of 0x10', 'request-invalid', { path: '/v1/proposals?limit=0x10', token: agent }],
   [
     'two waits',
     'request-invalid',
@@ -497,6 +516,18 @@ test("the gate's problems come out with their code, and what nobody foresaw with
   assert.equal(logged.length, 1);
 });
 
+test('the columns of an answer may be called what objects have already', async (t) => {
+  const text = '{"__proto__":"a","constructor":"b","toString":"c"}';
+  const image = JSON.parse(text) as Record<string, string>; // as just written
+  const effect = { resource: 'crm', kind: 'create', key: [], before: null, after: image } as const;
+  const gate = fakeGate({
+    view: async () => ({ ...VIEW, outcome: { ...need(VIEW.outcome), effects: [effect] } }),
+  });
+  const served = await serve(t, appOptions(gate));
+  const got = await send(served, { path: PROPOSAL, token: agent });
+  assert.ok(got.text.includes(`"after":${text}`), got.text);
+});
+
 async function sendBytes(port: number, bytes: string): Promise<string> {
   const socket = connect(port, '127.0.0.1');
   const closed = new Promise((resolve) => socket.on('close', resolve));
@@ -507,12 +538,74 @@ async function sendBytes(port: number, bytes: string): Promise<string> {
   return text;
 }
 
+/** An answer that was written where no request had come to be. */
+function assertRawProblem(answer: string, code: ProblemCode): void {
+  const [head = '', body = ''] = answer.split('\r\n\r\n');
+  assert.match(head, /content-type: application\/problem\+json/);
+  const json: unknown = JSON.parse(body);
+  assert.ok(isProblem(json), body);
+  assert.ok(body.includes(`"code":"${code}"`), body);
+}
+
+test(
+  'a request whose body does not come is given up, and told why',
+  { timeout: 10_000 },
+  async (t) => {
+    const gate = fakeGate();
+    const served = await serve(t, { ...appOptions(gate), receiveTimeoutMs: 200 });
+    const socket = connect(served.port, '127.0.0.1');
+    let text = '';
+    socket.on('data', (chunk) => (text += String(chunk)));
+    socket.write(`${headOf(served.port, agent)}content-length: 100\r\n\r\n{`);
+    await once(socket, 'close');
+    assertRawProblem(text, 'request-invalid');
+    assert.match(text, /took too long/);
+    assert.deepEqual(gate.calls, []);
+  },
+);
+
+for (const path of ['/v1/proposals', '/mcp']) {
+  test(`a caller of ${path} that breaks off is no bug, and nothing is logged`, async (t) => {
+    const logged: unknown[] = [];
+    const reading = Promise.withResolvers<void>();
+    const options = appOptions(fakeGate(), logged);
+    const served = await serve(t, {
+      ...options,
+      credentials: {
+        ...options.credentials,
+        authenticate: (token) => {
+          reading.resolve();
+          return options.credentials.authenticate(token);
+        },
+      },
+    });
+    const socket = connect(served.port, '127.0.0.1');
+    socket.write(`${headOf(served.port, agent, path)}content-length: 100\r\n\r\n{`);
+    await reading.promise;
+    assert.equal((await send(served, { path: '/v1/healthz' })).status, 200);
+    socket.destroy();
+    // Resolves once no answer is owed any more.
+    await served.close();
+    assert.deepEqual(logged, []);
+  });
+}
+
+function headOf(port: number, token: string, path = '/v1/proposals'): string {
+  const accept = 'accept: application/json, text/event-stream\r\n';
+  const type = 'content-type: application/json\r\n';
+  return `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\nauthorization: Bearer ${token}\r\n${accept}${type}`;
+}
+
 test(
   'bytes that are no HTTP get a refusal and the server lives on',
   { timeout: 10_000 },
   async (t) => {
     const served = await serve(t, appOptions(fakeGate()));
-    assert.match(await sendBytes(served.port, '\x16\x03\x01 hello\r\n\r\n'), /^HTTP\/1\.1 400/);
+    const bytes = await sendBytes(served.port, '\x16\x03\x01 hello\r\n\r\n');
+    assert.match(bytes, /^HTTP\/1\.1 400 Bad Request\r\n/);
+    assertRawProblem(bytes, 'request-invalid');
+    const long = `GET /v1/status HTTP/1.1\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`;
+    assertRawProblem(await sendBytes(served.port, long), 'request-too-large');
     const noHost = await sendBytes(served.port, 'GET /v1/status HTTP/1.0\r\n\r\n');
     assert.match(noHost, /^HTTP\/1\.1 403[^]*origin-refused/);
     assert.equal((await send(served, { path: '/v1/status' })).status, 200);

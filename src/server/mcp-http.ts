@@ -1,7 +1,7 @@
 /** MCP over Streamable HTTP, on the same server and behind the same checks as `/v1`. */
 import { toNodeHandler, type NodeIncomingMessageLike } from '@modelcontextprotocol/node';
 import { createMcpHandler, type AuthInfo } from '@modelcontextprotocol/server';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Gate } from '../gate.ts';
 import type { Principal } from '../model/principal.ts';
 import { gatewayFor } from './gateway.ts';
@@ -16,8 +16,8 @@ export interface McpMount {
   readonly log: Log;
   readonly stopping: AbortSignal;
   readonly bodyBytesMax: number;
-  /** Refuses whoever is not an agent. */
-  readonly authorize: (request: FastifyRequest) => Promise<Principal>;
+  /** Refuses whoever is not an agent, or has its share of the requests in flight. */
+  readonly authorize: (request: FastifyRequest, reply: FastifyReply) => Promise<Principal>;
 }
 
 /** What the credential check leaves for the factory, which the SDK calls once per request. */
@@ -44,7 +44,9 @@ export function mountMcp(mount: McpMount): { close(): Promise<void> } {
   );
   const serve = toNodeHandler(mcp, {
     maxRequestBodySize: mount.bodyBytesMax,
-    onerror: (error) => log('an MCP request could not be read', error),
+    onerror: (error) => {
+      if (!isBrokenOff(error)) log('an MCP request could not be read', error);
+    },
   });
 
   app.register(async (scope) => {
@@ -55,7 +57,7 @@ export function mountMcp(mount: McpMount): { close(): Promise<void> } {
       method: ['GET', 'POST', 'DELETE'],
       url: '/mcp',
       handler: async (request, reply) => {
-        const principal = await mount.authorize(request);
+        const principal = await mount.authorize(request, reply);
         const gone = goneSignal(reply);
         // The token stops at this border; nothing behind it needs more than the principal.
         const auth: AuthInfo = { token: '', clientId: principal.name, scopes: [] };
@@ -67,6 +69,11 @@ export function mountMcp(mount: McpMount): { close(): Promise<void> } {
     });
   });
   return { close: () => mcp.close() };
+}
+
+/** How Node says that the caller went away, or was given up, while it was sending. */
+function isBrokenOff(error: Error): boolean {
+  return 'code' in error && error.code === 'ECONNRESET';
 }
 
 /** The request as the SDK's adapter takes it, its body unread. */

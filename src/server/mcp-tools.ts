@@ -81,7 +81,7 @@ export const TOOLS: readonly Tool[] = [
     name: 'propose',
     title: 'Propose a write',
     description:
-      'Proposes a write. The gateway measures what it would change, decides by policy, asks people where it must, and commits exactly that effect once. Then do what `next` says: `none` nothing more; `wait` call `wait` with `proposalId`; `narrow` propose a smaller write; `fix-arguments` correct them and propose again; `ask-human` tell your human; `stop-run` stop working. After a lost answer, propose the same again: it is not written twice.',
+      'Proposes a write. The gateway measures what it would change, decides by policy, asks people where it must, and commits exactly that effect once. Then do what `next` says: `none` nothing more; `wait` call `wait` with `proposalId`; `narrow` propose a smaller write; `fix-arguments` correct them and propose again; `ask-human` tell your human; `stop-run` stop working. After a lost answer, propose the same again: it is not written twice. The exception is an operation that the policy lists as repeatable: send an `idempotencyKey` there, the same for every try of one write.',
     inputSchema: PROPOSE.schema,
     outputSchema: RESULT_BRIEF,
     annotations: {

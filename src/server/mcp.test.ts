@@ -23,6 +23,7 @@ import {
   type FakeGate,
 } from '../../test/support/fake-gate.ts';
 import { send, serve, type Served } from '../../test/support/serve.ts';
+import { TOOLS } from './mcp-tools.ts';
 
 const ERAS = [
   ['auto', '2026-07-28'],
@@ -331,6 +332,14 @@ test(
     assert.deepEqual((await call).structuredContent, RESULTS.waiting);
   },
 );
+
+test('what is said of a second try names its exception', () => {
+  const propose = TOOLS.find(({ name }) => name === 'propose');
+  assert.match(
+    propose?.description ?? '',
+    /not written twice.*repeatable: send an `idempotencyKey`/,
+  );
+});
 
 test('what is no MCP message is refused before any tool', async (t) => {
   const gate = fakeGate();

@@ -1,4 +1,6 @@
 /** How a call that could not be taken is answered; the only place that writes RFC 9457. */
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
 import { Problem, PROBLEMS, type ProblemCode, type ProblemDocument } from '../model/problem.ts';
 
@@ -64,6 +66,33 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
     .type('application/problem+json')
     .serializer(JSON.stringify)
     .send(problemDocument(problem));
+}
+
+/** Answers what never became a request: bytes that are no HTTP, too many headers, a late body. */
+export function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const problem = connectionProblem(error.code);
+  const body = JSON.stringify(problemDocument(problem));
+  const head = [
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? 'Error'}`,
+    'content-type: application/problem+json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'cache-control: no-store',
+    'connection: close',
+  ];
+  if (socket.writable) socket.write(`${head.join('\r\n')}\r\n\r\n${body}`);
+  socket.destroy();
+}
+
+function connectionProblem(code: string | undefined): Problem {
+  switch (code) {
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new Problem('request-invalid', 'the request took too long to arrive; send it at once');
+    case 'HPE_HEADER_OVERFLOW':
+      return new Problem('request-too-large', 'the headers are too long; send less');
+    default:
+      return new Problem('request-invalid', 'what came is not HTTP');
+  }
 }
 
 /** Reports whether a text is a code of the table. */

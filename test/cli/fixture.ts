@@ -35,6 +35,7 @@ export function plan(changes: Partial<Plan> = {}): Plan {
       },
     ],
     effects,
+    partOf: {},
     effectsOmitted: 0,
     effectsDigest: DIGEST,
     maskedColumns: [],

@@ -122,6 +122,29 @@ test('null and the text null are told apart', () => {
   assert.match(planText(view), /note: null → "null"/);
 });
 
+test('no value can end its own quotes and go on as another change', () => {
+  const [row] = updates(1);
+  assert.ok(row);
+  const before = { note: 'a" → "b' };
+  const after = { note: 'c\\' };
+  const view = waitingView({ plan: plan({ effects: [{ ...row, before, after }] }) });
+  assert.ok(planText(view).includes(String.raw`note: "a\" → \"b" → "c\\"`), planText(view));
+});
+
+test('columns may be called what objects have already', () => {
+  const [row] = updates(1);
+  assert.ok(row);
+  const names = ['__proto__', 'constructor', 'toString'];
+  const image = (text: string) => Object.fromEntries(names.map((name) => [name, text]));
+  const moved = { ...row, before: image('a'), after: image('b') };
+  const half = { ...row, before: {}, after: image('b') };
+  const text = planText(waitingView({ plan: plan({ effects: [moved, half] }) }));
+  for (const name of names) {
+    assert.ok(text.includes(`${name}: "a" → "b"`), text);
+    assert.ok(text.includes(`${name}: null → "b"`), text);
+  }
+});
+
 test('rows that are not on the page are counted, with the command that shows them', () => {
   const view = waitingView({ plan: plan({ effects: updates(60), effectsOmitted: 7 }) });
   const text = planText(view);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -86,7 +86,16 @@ test('no command, an unknown one and an unknown option are usage, with the neare
 test('with --json a usage error is one JSON document on standard output', async () => {
   const { code, out, err } = await writegate(['inbx', '--json']);
   assert.equal(code, 64);
-  assert.equal(jsonOf(out)['code'], 'usage');
+  const { detail, ...document } = jsonOf(out);
+  assert.match(String(detail), /unknown command 'inbx'/);
+  assert.deepEqual(document, {
+    type: 'about:blank',
+    title: 'the command line is not of the expected form',
+    status: 400,
+    code: 'usage',
+    at: null,
+    acts: 'caller',
+  });
   assert.equal(err, '');
 });
 
@@ -103,11 +112,17 @@ test('what is wrong with an argument is said with what was expected and found', 
     [['agent', 'revoke', 'x'], /expected a credential id/],
     [['up', '--port', '70000'], /from 0 to 65535 after `--port`, found `70000`/],
     [['inbox', '--url', 'file:///etc/passwd'], /expected a URL/],
+    [['inbox', '--url', 'http://'], /expected a URL .* found `http:\/\/`/],
+    [['inbox', '--url', 'http://h:99999'], /expected a URL/],
+    [['inbox', '--url', 'http://h/?a'], /found one with a query/],
+    [['inbox', '--url', 'http://ada:hunter2@h'], /found one with a name or password; the token/],
+    [['init', '--person', 'a b'], /after `--person`, found `a b`/],
   ];
   for (const [line, message] of lines) {
     const { code, err } = await writegate(line);
     assert.equal(code, 64, line.join(' '));
     assert.match(err, message);
+    assert.doesNotMatch(err, /hunter2/);
   }
 });
 
@@ -226,6 +241,43 @@ test('init writes what a gateway needs, closed to others, and overwrites nothing
   assert.equal(await readFile(join(home, '.writegate/operator.token'), 'utf8'), token);
 });
 
+test('init that cannot go through leaves nothing behind', async () => {
+  const home = await mkdtemp(join(folder, 'nothing-'));
+  const person = await writegate(['init', '--person', 'a b', '--target-url', 'postgres://db/crm'], {
+    cwd: home,
+  });
+  assert.equal(person.code, 64);
+  const place = await writegate(['init', '--config', 'absent/writegate.yaml'], { cwd: home });
+  assert.equal(place.code, 1);
+  assert.match(place.err, /^configuration-missing: expected a folder to write/);
+  assert.deepEqual(await readdir(home), []);
+});
+
+test('a folder where a file should be, or the reverse, is a problem that says so', async () => {
+  const home = await mkdtemp(join(folder, 'kinds-'));
+  await writeFile(join(home, 'file'), '');
+  await writeFile(join(home, 'writegate.yaml'), 'version: 1\n');
+  await mkdir(join(home, 'folder'));
+  const lines: readonly (readonly [string, RegExp])[] = [
+    ['up --config folder', /^configuration-invalid: .*found a\s+folder/s],
+    ['init --config folder', /^configuration-invalid: .*found a\s+folder/s],
+    ['agent list --config folder', /^configuration-invalid: .*found a\s+folder/s],
+    ['up --config file/a.yaml', /^configuration-invalid: .*found a\s+file where a\s+folder/s],
+    ['up --dir file', /^store-unusable: .*found a\s+file where a\s+folder.*--dir/s],
+    ['init --dir file/data', /^store-unusable: .*found a\s+file where a\s+folder.*--dir/s],
+    ['inbox --dir file', /^store-unusable: .*found a\s+file where a\s+folder/s],
+    [
+      'inbox --url http://127.0.0.1:9 --token-file folder',
+      /^credential-missing: .*found a\s+folder/s,
+    ],
+  ];
+  for (const [line, message] of lines) {
+    const { code, err } = await writegate(line.split(' '), { cwd: home });
+    assert.equal(code, 1, `${line}: ${err}`);
+    assert.match(err, message, line);
+  }
+});
+
 test('while no gateway answers, the names of the file are listed without credentials', async () => {
   const home = await mkdtemp(join(folder, 'names-'));
   await writegate(['init', '--person', 'ada'], { cwd: home });
@@ -261,6 +313,32 @@ test('up says where it answers, once, and warns of what is shared', async () => 
   assert.match(out, /ledger key/);
   for (const line of out.split('\n')) {
     assert.ok(line.length <= 80 || !line.trim().includes(' '), line);
+  }
+});
+
+test('up says which target cannot be used, why, and what to look at', async () => {
+  const home = await mkdtemp(join(folder, 'down-'));
+  const stop = new AbortController();
+  const env = { CRM_URL: 'postgres://w:s3cret@127.0.0.1:9/crm' };
+  await writegate(['init', '--person', 'ada'], { cwd: home });
+  const seen: Promise<unknown>[] = [];
+  const { out, code, err } = await writegate(['up', '--port', '0', '--json'], {
+    cwd: home,
+    env,
+    stop: stop.signal,
+    onOutput: (text) => {
+      if (!text.startsWith('{')) return;
+      const answer = fetch(`${String(jsonOf(text)['url'])}/v1/status`);
+      seen.push(answer.then((response) => response.text()).finally(() => stop.abort()));
+    },
+  });
+  assert.equal(code, 0, err);
+  const reason = /the database cannot be reached \(ECONNREFUSED\)/;
+  assert.match(err, /^warning: target `crm` cannot be used: .*check its settings/m);
+  assert.equal(err.match(/cannot be used/g)?.length, 1);
+  for (const text of [err, out, String(await seen[0])]) {
+    assert.match(text, reason);
+    assert.doesNotMatch(text, /s3cret/);
   }
 });
 

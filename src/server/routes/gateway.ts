@@ -1,6 +1,7 @@
 /** What the gateway says about itself; nothing here needs a credential or gives a secret away. */
 import type { GatewayStatus } from '../../model/api.ts';
 import { Problem, PROBLEMS } from '../../model/problem.ts';
+import { HEALTH_PATH } from '../exchanges.ts';
 import { isProblemCode } from '../problem.ts';
 import { GATEWAY_STATUS, HEALTH, PROBLEM_ROW } from '../shapes/gateway-answers.ts';
 import type { Route } from './route.ts';
@@ -28,7 +29,7 @@ export function gatewayRoutes(
     },
     {
       ...PUBLIC_READ,
-      path: '/v1/healthz',
+      path: HEALTH_PATH,
       operationId: 'health',
       summary: 'Answers while the gateway takes calls',
       answer: HEALTH,

@@ -11,14 +11,19 @@ interface Server {
   readonly credentials: CredentialPort;
   /** Aborts when the gateway stops. */
   readonly stopping: AbortSignal;
+  /** Holds a caller to its share of the requests in flight. */
+  readonly share: (principal: Principal, reply: FastifyReply) => void;
 }
 
 export function serveRoutes(app: FastifyInstance, server: Server, routes: readonly Route[]): void {
   const principals = new WeakMap<FastifyRequest, Principal>();
-  const identify = (access: Exclude<Access, 'public'>) => async (request: FastifyRequest) => {
-    const { authorization } = request.headers;
-    principals.set(request, await authorize(server.credentials, access, authorization));
-  };
+  const identify =
+    (access: Exclude<Access, 'public'>) => async (request: FastifyRequest, reply: FastifyReply) => {
+      const { authorization } = request.headers;
+      const principal = await authorize(server.credentials, access, authorization);
+      server.share(principal, reply);
+      principals.set(request, principal);
+    };
   for (const route of routes) {
     app.route({
       method: route.method,

@@ -159,6 +159,7 @@ export const PLAN: JsonSchema = object({
       deleted: WHOLE,
     }),
   ),
+  partOf: { type: 'object', additionalProperties: list(TEXT) },
   effects: list(EFFECT),
   effectsOmitted: WHOLE,
   effectsDigest: DIGEST,

@@ -53,7 +53,7 @@ export const GATEWAY_STATUS: JsonSchema = object({
   policyProblem: TEXT_OR_NULL,
   mode: oneOf('active', 'observe'),
   ledger: object({ origin: TEXT, vkey: TEXT, size: WHOLE }),
-  targets: list(object({ name: TEXT, kind: TEXT, guarantee: TEXT })),
+  targets: list(object({ name: TEXT, kind: TEXT, guarantee: TEXT, problem: TEXT_OR_NULL })),
   startedAt: AT,
 });
 

@@ -30,8 +30,26 @@ export function queryShape<T>(schema: JsonSchema): Shape<T> {
   return {
     schema,
     // The coercion writes into what it checks: give it a copy, `__proto__` copied like any name.
-    parse: (value) => checked(validate, { ...recordOf(value) }, 'request-invalid'),
+    parse: (value) => {
+      const query = { ...recordOf(value) };
+      checkDigits(schema, query);
+      return checked(validate, query, 'request-invalid');
+    },
   };
+}
+
+/** `0x10`, `1e3` and an empty text would become numbers too. */
+function checkDigits(schema: JsonSchema, query: UnknownRecord): void {
+  for (const [name, member] of Object.entries(recordOf(schema['properties']))) {
+    const value = Object.hasOwn(query, name) ? query[name] : undefined;
+    if (recordOf(member)['type'] !== 'integer' || typeof value !== 'string') continue;
+    if (/^-?[0-9]{1,15}$/.test(value)) continue;
+    throw new Problem(
+      'request-invalid',
+      `\`/${name}\` must be a whole number in decimal digits, found ${quote(value)}`,
+      { at: `/${name}` },
+    );
+  }
 }
 
 function checked<T>(validate: ValidateFunction<T>, value: unknown, code: ProblemCode): T {
