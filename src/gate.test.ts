@@ -211,6 +211,24 @@ test('a stop that comes between decision and intent wins', async () => {
   assert.ok(clock.now() > 0);
 });
 
+test('a proposal that cannot be taken up keeps no other waiting', async () => {
+  const { gate, target, store, proposal } = await testGate();
+  const ids: (string | null)[] = [];
+  for (const key of ['a', 'b']) {
+    target.faults.apply.push('reply-lost');
+    target.faults.probe.push('request-lost');
+    ids.push((await gate.propose(bot, setDraft(key, '9'))).proposalId);
+  }
+  const commit = store.commit.bind(store);
+  store.commit = async (change) => {
+    if (change.acts.some((act) => act.act === ids[0])) throw new Error('broken for one');
+    return commit(change);
+  };
+  await assert.rejects(gate.tick(), AggregateError);
+  assert.equal((await proposal(ids[0] ?? null)).state, 'in_doubt');
+  assert.equal((await proposal(ids[1] ?? null)).state, 'applied');
+});
+
 test('the reconciler leaves alone what this process is at work on, from its first commit on', async () => {
   const { gate, store, proposal } = await testGate();
   const commit = store.commit.bind(store);

@@ -27,6 +27,7 @@ export async function afterDecision(
   return { proposal, drifted: null };
 }
 
+/** How a call left a proposal. */
 export interface Ended {
   readonly proposal: Proposal;
   /** The drift that this call met, if it met one. */
@@ -76,26 +77,29 @@ async function afterDrift(
   return { proposal: await settle(ports, executed.proposal, outcome), drifted };
 }
 
+/**
+ * Takes up what a crash or a lost reply left open, and expires what waited too long. What one
+ * proposal met keeps no other waiting: the next tick meets it again, and a bug is thrown at the end.
+ */
 export async function tick(journey: Journey): Promise<void> {
   const { store } = journey;
+  const bugs: unknown[] = [];
+  const leave = (error: unknown): void => {
+    if (!(error instanceof Problem)) bugs.push(error);
+  };
   const open = await store.inStates(['executing', 'in_doubt', 'stale'], TICK_PROPOSALS_MAX);
   for (const { tenant, id } of open) {
     if (journey.inFlight.has(id)) continue;
-    await journey.inFlight.during(id, () => takeUp(journey, tenant, id)).catch(leftForNextTick);
+    await journey.inFlight.during(id, () => takeUp(journey, tenant, id)).catch(leave);
     journey.watch.changed(id);
   }
   for (const { tenant, id } of await store.inStates(['waiting'], TICK_PROPOSALS_MAX)) {
     const proposal = await store.proposal(tenant, id);
     if (proposal === undefined) continue;
-    await expireIfDue(journey, proposal).catch(leftForNextTick);
+    await expireIfDue(journey, proposal).catch(leave);
     journey.watch.changed(id);
   }
-}
-
-/** What one proposal met must not keep the others waiting; the next tick meets it again. */
-function leftForNextTick(problem: unknown): undefined {
-  if (problem instanceof Problem) return undefined;
-  throw problem;
+  if (bugs.length > 0) throw new AggregateError(bugs, 'a proposal could not be taken up');
 }
 
 async function takeUp(journey: Journey, tenant: TenantId, id: ProposalId): Promise<Ended> {
