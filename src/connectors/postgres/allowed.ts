@@ -52,19 +52,15 @@ export const FUNCTIONS: ReadonlySet<string> = words(`
   to_tsquery to_tsvector plainto_tsquery phraseto_tsquery websearch_to_tsquery ts_rank ts_rank_cd
 `);
 
-/** The transaction's clock: the same all through a statement, so allowed anywhere. */
-export const CLOCK_FUNCTIONS: ReadonlySet<string> = words('now transaction_timestamp');
-
-/** Clocks that move on within a transaction. */
-export const CLOCKS_OF_A_CALL: ReadonlySet<string> = words(
-  'clock_timestamp statement_timestamp timeofday',
+/** Stable clocks: the same all through a statement, another at the next. */
+export const CLOCK_FUNCTIONS: ReadonlySet<string> = words(
+  'now transaction_timestamp statement_timestamp',
 );
 
-/** Another value each call: allowed only as the value that a column gets, which is then masked. */
-export const VOLATILE_FUNCTIONS: ReadonlySet<string> = new Set([
-  ...CLOCKS_OF_A_CALL,
-  ...words('random gen_random_uuid uuidv4 uuidv7'),
-]);
+/** Volatile ones that people expect to be there: refused with a reason of their own. */
+export const VOLATILE_FUNCTIONS: ReadonlySet<string> = words(
+  'random gen_random_uuid uuidv4 uuidv7 clock_timestamp timeofday nextval currval lastval',
+);
 
 /** `CURRENT_TIMESTAMP` and its like, by the parser's name. */
 export const CLOCK_VALUES: ReadonlySet<string> = words(`

@@ -1,27 +1,26 @@
-/** Assigned values that a clock or chance gives as a whole: the only ones that may stay unknown. Pure. */
+/** Assigned values that a clock gives as a whole: the only ones that may stay unknown. Pure. */
 import { isJsonObject, type Json, type JsonObject } from '../../lib/json.ts';
-import { CLOCK_FUNCTIONS, CLOCKS_OF_A_CALL, VOLATILE_FUNCTIONS } from './allowed.ts';
+import { CLOCK_FUNCTIONS } from './allowed.ts';
 import { listOf, objectOf, qualifiedName, unwrapped } from './tree.ts';
 
 /** What a refusal says is accepted. */
 export const FRESH_FORMS: string =
-  "the column's whole value: `now()` or `gen_random_uuid()`, with a cast to a time, number, uuid or " +
-  "text, and a clock with `+` or `-` and `interval '…'` or `$n::interval`";
+  "the column's whole value: `now()`, with a cast to a time, number or text, and with `+` or `-` and " +
+  "`interval '…'` or `$n::interval`";
 
 const TIMES = new Set(['timestamp', 'timestamptz', 'date', 'time', 'timetz']);
-const PLAIN = new Set(['text', 'uuid', 'int2', 'int4', 'int8', 'float4', 'float8', 'numeric']);
+const PLAIN = new Set(['text', 'int2', 'int4', 'int8', 'float4', 'float8', 'numeric']);
 
 /**
- * Whether a value is nothing but a clock or a random value. Whatever else the agent could mix in would
+ * Whether a value is nothing but a clock. Whatever else the agent could mix in would
  * be hidden with it from rules, limits and reviewers: so no argument, and one cast that cuts nothing off.
  */
 export function isFresh(value: Json): boolean {
   const [kind, node] = nodeOf(value);
-  if (kind !== 'TypeCast') return isShiftedClock(value) || isCall(value, VOLATILE_FUNCTIONS);
+  if (kind !== 'TypeCast') return isShiftedClock(value);
   const { name, isCut } = typeOf(node);
   const isAccepted = TIMES.has(name) || (PLAIN.has(name) && !isCut);
-  const inner = node['arg'] ?? null;
-  return isAccepted && (isShiftedClock(inner) || isCall(inner, VOLATILE_FUNCTIONS));
+  return isAccepted && isShiftedClock(node['arg'] ?? null);
 }
 
 /** Whether a value is `excluded.column`: what the INSERT gave the same column. */
@@ -43,7 +42,7 @@ function isShiftedClock(value: Json): boolean {
 function isClock(value: Json): boolean {
   const [kind] = nodeOf(value);
   if (kind === 'SQLValueFunction') return true;
-  return isCall(value, CLOCK_FUNCTIONS) || isCall(value, CLOCKS_OF_A_CALL);
+  return isCall(value, CLOCK_FUNCTIONS);
 }
 
 function isCall(value: Json, names: ReadonlySet<string>): boolean {

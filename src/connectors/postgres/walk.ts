@@ -63,7 +63,6 @@ interface Mark {
   changing: boolean;
   byDefault: boolean;
   plain: boolean;
-  readonly volatileAllowed: boolean;
 }
 
 interface Place {
@@ -122,12 +121,12 @@ export class Walk {
     if (kind !== 'SelectStmt') throw unsupported(kind, select);
     const rows = listOf(select['valuesLists']);
     const marks: Mark[] = [];
-    const markAt = (position: number, volatileAllowed: boolean): Mark =>
-      (marks[position] ??= { changing: false, byDefault: false, plain: false, volatileAllowed });
+    const markAt = (position: number): Mark =>
+      (marks[position] ??= { changing: false, byDefault: false, plain: false });
     for (const row of rows) {
       const items = listOf(unwrapped(objectOf(row))[1]['items']);
       for (const [position, value] of items.entries()) {
-        this.#assigned(value, markAt(position, true), place, isPart(position));
+        this.#assigned(value, markAt(position), place, isPart(position));
       }
     }
     if (rows.length > 0) this.#members('SelectStmt', without(select, ['valuesLists']), place);
@@ -143,20 +142,16 @@ export class Walk {
   #selected(
     select: JsonObject,
     outer: Place,
-    markAt: (at: number, volatile: boolean) => Mark,
+    markAt: (at: number) => Mark,
     isPart: (position: number) => boolean,
   ): void {
     let place = outer;
     if (isJsonObject(select['withClause'])) {
       place = { ...place, scope: this.#with(select['withClause'], place) };
     }
-    // In these the value of a list item also chooses rows.
-    const choosing = ['distinctClause', 'groupClause', 'havingClause', 'sortClause', 'limitCount'];
-    const volatileAllowed =
-      select['op'] === 'SETOP_NONE' && choosing.every((member) => select[member] === undefined);
     for (const [position, item] of listOf(select['targetList']).entries()) {
       const [, target] = unwrapped(objectOf(item));
-      const mark = markAt(position, volatileAllowed);
+      const mark = markAt(position);
       this.#assigned(target['val'] ?? null, mark, place, isPart(position));
     }
     const rest = without(select, ['targetList', 'withClause']);
@@ -172,7 +167,7 @@ export class Walk {
     for (const [position, target] of targets.entries()) {
       const [kind, node] = unwrapped(objectOf(target));
       if (kind !== 'ResTarget') throw unsupported(kind, node);
-      const mark: Mark = { changing: false, byDefault: false, plain: false, volatileAllowed: true };
+      const mark: Mark = { changing: false, byDefault: false, plain: false };
       const value = node['val'] ?? null;
       const column = columnOf(node);
       this.#assigned(value, mark, place, listOf(node['indirection']).length > 0);
@@ -356,15 +351,11 @@ export class Walk {
       return;
     }
     if (VOLATILE_FUNCTIONS.has(name)) {
-      if (place.mark?.volatileAllowed !== true) {
-        throw new Rejection(
-          'statement-function',
-          `\`${name}\` gives another value each time, so it may not choose rows; give a constant`,
-          at,
-        );
-      }
-      this.#fresh(name, at, place);
-      return;
+      throw new Rejection(
+        'statement-function',
+        `\`${name}\` gives another value at every call, so nobody could approve it; give a constant, or leave the column to its default`,
+        at,
+      );
     }
     if (FUNCTIONS.has(name)) return;
     throw new Rejection(
