@@ -36,6 +36,8 @@ export interface Table {
 }
 
 export interface Catalog {
+  /** What else the statement names, `schema.table`: it reads them. */
+  readonly reads: readonly string[];
   readonly target: Table;
   /** The target and its partitions and children, by oid. */
   readonly tables: ReadonlyMap<number, Table>;
@@ -210,8 +212,10 @@ export async function readCatalog(
   const target = tables.get(answer.target ?? 0);
   assert(target !== undefined, 'the catalog look-up lost the target');
   const estimates = (answer.tables ?? []).map((table) => table.rows).filter((each) => each >= 0);
+  const reads = answer.relations.slice(1).filter((found) => found !== null);
   return {
     target,
+    reads: reads.map((found) => `${found.schema}.${found.name}`),
     tables,
     rowsEstimated: estimates.length === 0 ? null : estimates.reduce((sum, each) => sum + each, 0),
     dependents: answer.dependents ?? [],

@@ -269,6 +269,26 @@ test('nothing is carried out on a table that the proposer holds no permission on
   assert.equal((await bench.plan(request(insert, 'public.secrets'))).kind, 'planned');
 });
 
+test('a write does not read from a table that the proposer holds no permission on', async () => {
+  await bench.admin.query(
+    'CREATE TABLE hidden (id int PRIMARY KEY, body text); GRANT SELECT ON hidden TO PUBLIC; INSERT INTO hidden VALUES (77, $$x$$)',
+  );
+  for (const statement of [
+    'UPDATE accounts SET balance = (SELECT length(max(body)) FROM hidden) WHERE id = 1',
+    'DELETE FROM accounts USING hidden WHERE hidden.id = accounts.id',
+    'INSERT INTO accounts (id, balance) SELECT 900 + id, 1 FROM hidden',
+  ]) {
+    const permits = (resource: string): boolean => resource === 'public.accounts';
+    const answer = await bench.plan({ ...bench.ask(statement), permits });
+    assert(answer.kind === 'refused', JSON.stringify(answer));
+    assert.equal(answer.code, 'not-permitted', answer.reason);
+    assert.match(answer.reason, /no permission on `public\.hidden`/);
+    const both = (resource: string): boolean => permits(resource) || resource === 'public.hidden';
+    const open = await bench.plan({ ...bench.ask(statement), permits: both });
+    assert.equal(open.kind, 'planned', JSON.stringify(open));
+  }
+});
+
 test('fifty writes of ten at a time apply once each', async () => {
   await bench.admin.query('UPDATE accounts SET balance = 0');
   const one = async (place: number): Promise<void> => {

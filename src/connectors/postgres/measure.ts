@@ -87,12 +87,14 @@ export async function measureWrite(
   };
 }
 
-/** A preview shows rows, so nothing is carried out on a table that the proposer may do nothing with. */
-function checkPermitted({ target }: Catalog, permits: PlanRequest['permits']): void {
-  if ([target.resource, ...target.partOf].some(permits)) return;
+/** A preview shows rows, so nothing is carried out on, or with, a table that is not the proposer's. */
+function checkPermitted({ target, reads }: Catalog, permits: PlanRequest['permits']): void {
+  const isTargets = [target.resource, ...target.partOf].some(permits);
+  const closed = isTargets ? reads.find((resource) => !permits(resource)) : target.resource;
+  if (closed === undefined) return;
   throw new Refused(
     'not-permitted',
-    `the agent holds no permission on \`${target.resource}\`, so its rows are not shown; ` +
+    `the agent holds no permission on \`${closed}\`, so its rows are not shown; ` +
       'ask the operator for one',
   );
 }
