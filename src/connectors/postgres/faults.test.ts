@@ -269,6 +269,24 @@ test('nothing is carried out on a table that the proposer holds no permission on
   assert.equal((await bench.plan(request(insert, 'public.secrets'))).kind, 'planned');
 });
 
+test('no message of the server quotes what a row holds', async () => {
+  await bench.admin.query(`CREATE TABLE vault (id int PRIMARY KEY, v text);
+    INSERT INTO vault VALUES (1, 'sk_live_abc123 x'); GRANT SELECT ON vault TO PUBLIC`);
+  for (const condition of [
+    `(v || ' y')::tsquery IS NULL`,
+    `to_tsquery('simple', v) IS NULL`,
+    `('''' || v)::tsvector IS NULL`,
+    'to_ascii(v, v) IS NULL',
+    'v::int IS NULL',
+    `(v || '[')::jsonpath IS NULL`,
+  ]) {
+    const { reason } = await bench.refused(
+      `UPDATE accounts SET balance = (SELECT count(*) FROM vault WHERE ${condition}) WHERE id = 1`,
+    );
+    assert.doesNotMatch(reason, /sk_live|abc123/, condition);
+  }
+});
+
 test('a write does not read from a table that the proposer holds no permission on', async () => {
   await bench.admin.query(
     'CREATE TABLE hidden (id int PRIMARY KEY, body text); GRANT SELECT ON hidden TO PUBLIC; INSERT INTO hidden VALUES (77, $$x$$)',

@@ -24,14 +24,12 @@ export function masksOfStatement(statement: Statement, catalog: Catalog): Readon
   const { columns } = catalog.target;
   const masked = new Set<string>();
   const given = new Set<string>();
-  const plain = new Set<string>();
   const note = (assignment: Assignment, name: string | undefined): void => {
     const column = columns.find((each) => each.name === name);
     if (column === undefined) return;
     given.add(column.name);
     const isChanging = assignment.changing || (assignment.byDefault && hasChangingDefault(column));
     if (isChanging) masked.add(column.name);
-    if (assignment.plain || (assignment.byDefault && !isChanging)) plain.add(column.name);
   };
   for (const each of statement.inserted) {
     note(each, each.column ?? columns[each.position]?.name);
@@ -42,17 +40,29 @@ export function masksOfStatement(statement: Statement, catalog: Catalog): Readon
     }
   }
   for (const each of statement.updated) note(each, each.column ?? undefined);
-  const mixed = [...masked].find((name) => plain.has(name));
-  if (mixed !== undefined) throw hiding(mixed);
+  checkHidesNothing(masked, statement, catalog);
   return withGenerated(masked, catalog);
 }
 
-/** A column is masked in every row, so it may not get a plain value in any. */
+/** A column is masked in every row, so the statement may not give it a plain value in any. */
+function checkHidesNothing(
+  masked: ReadonlySet<string>,
+  statement: Statement,
+  { target: { columns } }: Catalog,
+): void {
+  for (const each of [...statement.inserted, ...statement.updated]) {
+    const position = 'position' in each ? each.position : -1;
+    const column = columns.find(({ name }) => name === (each.column ?? columns[position]?.name));
+    if (column === undefined || !masked.has(column.name)) continue;
+    if (each.plain || (each.byDefault && !hasChangingDefault(column))) throw hiding(column.name);
+  }
+}
+
 function hiding(column: string): Refused {
   return new Refused(
     'statement-unsupported',
-    `\`${column}\` gets a value that only the commit knows in some rows and another one in others, ` +
-      'which would be hidden with it; propose them as two statements',
+    `\`${column}\` gets a value of the statement and one that only the commit knows, which would hide ` +
+      'it; propose them as two statements, or leave the column to the database',
   );
 }
 
@@ -63,11 +73,13 @@ export function needsRehearsal(kind: Statement['kind'], catalog: Catalog): boole
 
 /**
  * Compares two runs of the same write at different times: a column differs by the run alone where it
- * differs in a row that was the same before. Inserted rows are compared in the order they came.
+ * differs in a row that was the same before. Inserted rows are compared in the order they came. A column
+ * that the statement itself gives a plain value may not be among them: the mask would hide that value.
  */
 export function masksOfRuns(
   first: readonly Change[],
   second: readonly Change[],
+  statement: Statement,
   catalog: Catalog,
 ): ReadonlySet<string> {
   const masked = new Set<string>();
@@ -80,6 +92,7 @@ export function masksOfRuns(
       }
     }
   }
+  checkHidesNothing(masked, statement, catalog);
   return withGenerated(masked, catalog);
 }
 

@@ -166,7 +166,8 @@ async function carryOut(
   const held: Change[] = [];
   let tally = rehearsal === null ? tallyOf(masked) : null;
   const settle = (): Tally => {
-    for (const column of masksOfRuns(rehearsal ?? [], held, catalog)) masked.add(column);
+    for (const column of masksOfRuns(rehearsal ?? [], held, write.statement, catalog))
+      masked.add(column);
     checkAmountsKnown(catalog, masked, settings);
     const made = tallyOf(masked);
     for (const change of held) made.add(change.before, change.after, change.kind);

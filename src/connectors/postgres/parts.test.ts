@@ -129,6 +129,25 @@ test('a row that moves to another partition is taken back to the letter', async 
   return assert.deepEqual(await payments(), was);
 });
 
+test('what a trigger fills in some rows hides no value that the statement gives in others', async () => {
+  await bench.admin.query(`CREATE TABLE codes (id int PRIMARY KEY, code text, note text);
+    CREATE FUNCTION code() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+      IF NEW.code IS NULL THEN NEW.code := clock_timestamp()::text; END IF; RETURN NEW; END$$;
+    CREATE TRIGGER code BEFORE INSERT OR UPDATE ON codes FOR EACH ROW EXECUTE FUNCTION code();
+    INSERT INTO codes VALUES (50, 'a', ''), (51, 'b', '');
+    GRANT ALL ON codes TO PUBLIC`);
+  for (const statement of [
+    `UPDATE codes SET code = CASE WHEN id = 50 THEN 'gold' END`,
+    `INSERT INTO codes (id, code) VALUES (1, 'gold'), (2, NULL)`,
+  ]) {
+    const { code, reason } = await bench.refused(statement);
+    assert.equal(code, 'statement-unsupported', reason);
+    assert.match(reason, /`code` gets a value of the statement/);
+  }
+  const left = await bench.planned('INSERT INTO codes (id) VALUES (3)');
+  assert.deepEqual(left.maskedColumns, ['public.codes.code']);
+});
+
 test('an amount that only the commit knows is refused, whatever hides it', async () => {
   const hidden: readonly (readonly [statement: string, column: string])[] = [
     ['UPDATE started SET balance = DEFAULT', 'public.started.balance'],

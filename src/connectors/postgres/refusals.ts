@@ -28,7 +28,7 @@ const CODES: Readonly<Record<string, readonly [code: TargetRefusal['code'], perm
   };
 
 /** Classes whose primary message tells names and rules alone; others may quote a row's values. */
-const TELLING = new Set(['0A', '23', '42', '54', '44', 'P0']);
+const TELLING = new Set(['0A', '23', '54', '44', 'P0']);
 
 const PLAIN: Readonly<Record<string, string>> = {
   '55P03': 'a row or table is locked by another session; try again later',
@@ -40,6 +40,7 @@ const PLAIN: Readonly<Record<string, string>> = {
   '3D': 'the database of the target does not exist; an operator must look at its configuration',
   '53': 'the database has no room for another connection or no space left; try again later',
   '57': 'the database ended the session; nothing was changed, try again later',
+  '42': 'the database does not take the statement as it is written; check its values and types',
   '22': 'a value does not fit its type or place; check the values',
 };
 
@@ -81,8 +82,17 @@ function ofServer(error: pg.DatabaseError): TargetRefusal {
   const family = state.slice(0, 2);
   const [code, permanent] = CODES[state] ?? CODES[family] ?? ['target-refused', false];
   const told = PLAIN[state] ?? PLAIN[family] ?? 'the database refused the statement';
-  const reason = TELLING.has(family) ? error.message.slice(0, 1_000) : told;
+  const isTold = TELLING.has(family) || (family === '42' && isOfTheText(error));
+  const reason = isTold ? error.message.slice(0, 1_000) : told;
   return refusal(code, `${reason} (${state})`, { permanent });
+}
+
+/**
+ * Whether an error is about the statement's text, or a right that is missing. One of the same class
+ * that comes up while it runs may quote a row's value: `syntax error in tsquery: "…"`.
+ */
+function isOfTheText(error: pg.DatabaseError): boolean {
+  return error.position !== undefined || error.code === '42501';
 }
 
 function isBug(error: unknown): boolean {

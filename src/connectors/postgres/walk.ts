@@ -149,8 +149,11 @@ export class Walk {
     if (isJsonObject(select['withClause'])) {
       place = { ...place, scope: this.#with(select['withClause'], place) };
     }
+    // Each column must be seen to get its value: of `*` and of a UNION nobody knows which gets what.
+    if (select['op'] !== 'SETOP_NONE') throw unnamed(select);
     for (const [position, item] of listOf(select['targetList']).entries()) {
       const [, target] = unwrapped(objectOf(item));
+      if (isStar(target['val'] ?? null)) throw unnamed(target);
       const mark = markAt(position);
       this.#assigned(target['val'] ?? null, mark, place, isPart(position));
     }
@@ -425,4 +428,21 @@ export class Walk {
       else throw unsupported('a field of a composite value', node);
     }
   }
+}
+
+function unnamed(node: JsonObject): Rejection {
+  return new Rejection(
+    'statement-unsupported',
+    'each value of an INSERT must be named: expected a plain SELECT of expressions, found `*` or a set operation; ' +
+      'name the columns, and put a UNION into a sub-select of FROM',
+    location(node),
+  );
+}
+
+/** Whether a list item stands for several columns: `*`, `x.*`, `(x).*`. */
+function isStar(value: Json): boolean {
+  const [kind, node] = isJsonObject(value) ? unwrapped(value) : ['nothing', {}];
+  const parts = listOf(node[kind === 'A_Indirection' ? 'indirection' : 'fields']);
+  const last = parts.at(-1);
+  return isJsonObject(last) && unwrapped(last)[0] === 'A_Star';
 }
