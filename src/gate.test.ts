@@ -326,6 +326,8 @@ test('G7: a burst of writes at once does not pass the budget', async () => {
   assert.ok(
     results.every((result) => result.state === 'applied' || result.code === 'budget-exceeded'),
   );
+  const denied = results.filter((result) => result.state === 'denied');
+  assert.ok(denied.every((result) => result.next === 'wait' && result.retryAfterMs === 60_000));
   assert.equal(target.committed.length, 5);
   clock.advance(60_000);
   assert.equal((await gate.propose(bot, setDraft('later', 'x'))).state, 'applied');

@@ -9,12 +9,6 @@ import type { Next, Receipt, Result } from '../model/result.ts';
 /** How long a caller is asked to leave a waiting proposal, or a target that is away, alone. */
 const RETRY_AFTER_MS = { waiting: 5_000, target: 5_000, doubt: 2_000 } as const;
 
-const BUDGET_RETRY_MS: Readonly<Record<string, number>> = {
-  minute: 60_000,
-  hour: 3_600_000,
-  day: 86_400_000,
-};
-
 export interface Links {
   /** Where a person looks at a proposal; null while the gateway has no address. */
   readonly human: (proposalId: string) => string | null;
@@ -139,8 +133,7 @@ function decisionNext(
       return plain('none');
     case 'budget-exceeded': {
       const settling = decision.findings.find((finding) => finding.rule === decision.settledBy);
-      const window = /per (minute|hour|day) /.exec(settling?.reason ?? '')?.[1] ?? 'day';
-      return { next: 'wait', retryAfterMs: BUDGET_RETRY_MS[window] ?? null };
+      return { next: 'wait', retryAfterMs: settling?.retryAfterMs ?? null };
     }
     case 'unknown-target':
     case 'unknown-operation':

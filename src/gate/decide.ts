@@ -111,6 +111,7 @@ function budgetFinding(state: { readonly line: BudgetLine; readonly used: number
       rule: line.budget,
       code: 'budget-exceeded',
       reason: `${line.measure} per ${line.window} for ${line.scope}: ${used} used and ${line.amount} asked for, at most ${line.max}`,
+      retryAfterMs: line.windowMs,
     },
   ];
 }

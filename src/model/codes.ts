@@ -24,7 +24,6 @@ export type DecisionCode =
   | 'risk-critical'
   | 'effect-incomplete'
   | 'budget-exceeded'
-  | 'budget-held'
   | 'duplicate-write'
   | 'expired'
   | 'cancelled'

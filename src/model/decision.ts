@@ -29,6 +29,8 @@ export interface Finding {
   readonly code: DecisionCode | TargetCode;
   /** One sentence with the measured figure and the bound. */
   readonly reason: string;
+  /** After how long the rule may say otherwise by itself; absent where only a change would help. */
+  readonly retryAfterMs?: number;
 }
 
 /** One step of a route: how many distinct people, from which groups (none: any approver). */

@@ -37,11 +37,6 @@ export function mayMove(from: State, to: State): boolean {
   return MOVES[from].includes(to);
 }
 
-/** Returns the states that `from` can move to. */
-export function movesFrom(from: State): readonly State[] {
-  return MOVES[from];
-}
-
 /** Reports whether nothing but a link to a compensation can follow (G6). */
 export function isTerminal(state: State): boolean {
   return MOVES[state].length === 0;

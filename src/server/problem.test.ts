@@ -29,7 +29,6 @@ const RESULT_CODES: Readonly<Record<ResultCode, true>> = {
   'risk-critical': true,
   'effect-incomplete': true,
   'budget-exceeded': true,
-  'budget-held': true,
   'duplicate-write': true,
   expired: true,
   cancelled: true,

@@ -208,13 +208,17 @@ export const DECISION: JsonSchema = object(
     code: TEXT,
     reason: TEXT,
     findings: list(
-      object({
-        stage: TEXT,
-        verdict: oneOf('deny', 'wait', 'allow'),
-        rule: TEXT,
-        code: TEXT,
-        reason: TEXT,
-      }),
+      object(
+        {
+          stage: TEXT,
+          verdict: oneOf('deny', 'wait', 'allow'),
+          rule: TEXT,
+          code: TEXT,
+          reason: TEXT,
+          retryAfterMs: WHOLE,
+        },
+        ['retryAfterMs'],
+      ),
     ),
     settledBy: described(TEXT, 'the rule that settled it'),
     planDigest: DIGEST_OR_NULL,
