@@ -85,6 +85,7 @@ function measureLines(assessment: Assessment, look: Look, now: number): readonly
 
 const INDIRECT: Readonly<Record<Exclude<Attribution, 'direct'>, string>> = {
   cascade: 'by cascade',
+  rule: 'by rule',
   trigger: 'by trigger',
   indirect: 'indirectly',
 };

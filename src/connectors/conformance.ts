@@ -88,7 +88,12 @@ export function testConnector(kind: string, open: () => Promise<Stage>): void {
     assert(answer.kind === 'applied');
     proposals += 1;
     const effects = answer.effects ?? shown.effects;
-    const compensated = { proposalId: asked.proposalId, plan: shown, effects };
+    const compensated = {
+      proposalId: asked.proposalId,
+      plan: shown,
+      effects,
+      evidence: answer.evidence ?? shown.evidence,
+    };
     return { ...asked, proposalId: newProposalId(proposals, new Uint8Array(10)), compensated };
   };
 

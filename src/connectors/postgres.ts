@@ -138,7 +138,7 @@ async function probe(context: Context, request: ProbeRequest): Promise<ProbeAnsw
     }
     if (found === undefined) return { kind: 'absent', fenced: false };
     if (found.state === 'void') return { kind: 'absent', fenced: true };
-    return { kind: 'applied', reference: found.reference, effects: found.effects };
+    return { kind: 'applied', reference: found.reference, effects: found.effects, evidence: null };
   } catch (error) {
     return { kind: 'unknown', reason: asRefusal(error).reason };
   }

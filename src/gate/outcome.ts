@@ -16,6 +16,7 @@ export function outcomeOf(
     planDigest: null,
     reference: null,
     effects: null,
+    evidence: null,
     difference: null,
     conflicts: [],
     ...said,
@@ -27,7 +28,7 @@ export function outcomeOf(
 export function appliedOutcome(
   proposal: Proposal,
   resolved: OutcomeEntry['resolved'],
-  applied: Pick<OutcomeEntry, 'reference' | 'effects'>,
+  applied: Pick<OutcomeEntry, 'reference' | 'effects' | 'evidence'>,
 ): OutcomeEntry {
   return outcomeOf(proposal, resolved, {
     status: 'applied',
@@ -36,5 +37,6 @@ export function appliedOutcome(
     planDigest: proposal.assessment?.planDigest ?? null,
     reference: applied.reference,
     effects: applied.effects,
+    evidence: applied.evidence,
   });
 }

@@ -44,5 +44,6 @@ export async function compensatedBy(
     throw new Problem('proposal-unknown', `there is no proposal \`${draft.compensates}\``);
   }
   const effects = original.outcome?.effects ?? plan.effects;
-  return { proposalId: original.id, plan, effects };
+  const evidence = original.outcome?.evidence ?? plan.evidence;
+  return { proposalId: original.id, plan, effects, evidence };
 }

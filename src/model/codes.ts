@@ -45,6 +45,9 @@ export type OutcomeCode =
 /** Why a target, or the connector before it, would not do a write; surely nothing happened. */
 export type TargetCode =
   | 'not-permitted'
+  | 'scope-violated'
+  | 'limit-exceeded'
+  | 'upload-unknown'
   | 'target-unavailable'
   | 'target-busy'
   | 'statement-timeout'

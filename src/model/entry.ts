@@ -4,7 +4,7 @@ import type { OutcomeCode } from './codes.ts';
 import type { Approval, Decision } from './decision.ts';
 import type { Draft } from './draft.ts';
 import type { Freeze } from './freeze.ts';
-import type { Assessment, Effect, PlanDifference } from './plan.ts';
+import type { Assessment, Effect, EvidenceReference, PlanDifference } from './plan.ts';
 import type { Credential } from './principal.ts';
 
 export type { OutcomeCode, ResultCode, TargetCode } from './codes.ts';
@@ -90,6 +90,8 @@ export interface OutcomeEntry {
   readonly reference: string | null;
   /** Applied effects where they differ from the planned ones in masked columns; else null. */
   readonly effects: readonly Effect[] | null;
+  /** Every effect as applied, where `effects`, or the plan's, do not hold them all. */
+  readonly evidence: EvidenceReference | null;
   /** For `stale`: how the plan that was shown differs from the one the target would do now. */
   readonly difference: PlanDifference | null;
   /** For `refused` by a conflict: row by row, bounded by `DIFFERENCE_ROWS_MAX`. */

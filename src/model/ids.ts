@@ -11,6 +11,8 @@ export type ProposalId = Branded<'ProposalId'>;
 export type FreezeId = Branded<'FreezeId'>;
 /** `cred_…`: one credential of an agent or a person; not the secret itself. */
 export type CredentialId = Branded<'CredentialId'>;
+/** `evi_…`: one file of row images. */
+export type EvidenceId = Branded<'EvidenceId'>;
 
 const TENANT = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
@@ -21,7 +23,7 @@ export function tenantId(text: string): TenantId | undefined {
 }
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
-const PREFIXED = /^(?:prop|frz|cred)_[0-9a-hjkmnp-tv-z]{26}$/;
+const PREFIXED = /^(?:prop|frz|cred|evi)_[0-9a-hjkmnp-tv-z]{26}$/;
 
 function prefixed(prefix: string, at: number, random: Uint8Array): string {
   if (random.length !== 10) throw new RangeError('an id takes 10 random bytes');
@@ -50,6 +52,11 @@ export function newCredentialId(at: number, random: Uint8Array): CredentialId {
   return prefixed('cred', at, random) as CredentialId;
 }
 
+/** Makes an id of an evidence file; see `newProposalId`. */
+export function newEvidenceId(at: number, random: Uint8Array): EvidenceId {
+  return prefixed('evi', at, random) as EvidenceId;
+}
+
 /** Brands the text of a proposal id, or returns `undefined` where it is not one. */
 export function proposalId(text: string): ProposalId | undefined {
   return text.startsWith('prop_') && PREFIXED.test(text) ? (text as ProposalId) : undefined;
@@ -63,4 +70,9 @@ export function freezeId(text: string): FreezeId | undefined {
 /** Brands the text of a credential id, or returns `undefined` where it is not one. */
 export function credentialId(text: string): CredentialId | undefined {
   return text.startsWith('cred_') && PREFIXED.test(text) ? (text as CredentialId) : undefined;
+}
+
+/** Brands the text of an evidence file's id, or returns `undefined` where it is not one. */
+export function evidenceId(text: string): EvidenceId | undefined {
+  return text.startsWith('evi_') && PREFIXED.test(text) ? (text as EvidenceId) : undefined;
 }

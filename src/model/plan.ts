@@ -1,6 +1,7 @@
 import type { Digest } from '../lib/canonical.ts';
 import { canonicalJson, digestJson } from '../lib/canonical.ts';
 import type { Json } from '../lib/json.ts';
+import type { EvidenceId } from './ids.ts';
 
 /** What a write does at its strongest; the order is the order of strength. */
 export const EFFECT_CLASSES = ['read', 'create', 'update', 'delete', 'destroy'] as const;
@@ -25,10 +26,22 @@ export interface Effect {
   readonly key: readonly (string | null)[];
   readonly before: Image | null;
   readonly after: Image | null;
+  /** What made the change; absent where the statement itself did. */
+  readonly by?: Cause;
 }
 
-/** How rows came to change: by the statement itself, or as its consequence. */
-export type Attribution = 'direct' | 'cascade' | 'trigger' | 'indirect';
+/**
+ * How rows came to change: by the statement itself, or as its consequence through a foreign key's
+ * action, a trigger, a rewrite rule, or in a way that is not known.
+ */
+export type Attribution = 'direct' | 'cascade' | 'trigger' | 'rule' | 'indirect';
+
+/** What made an indirect change. */
+export interface Cause {
+  readonly attribution: Exclude<Attribution, 'direct'>;
+  /** The constraint, trigger, function or rule, where known. */
+  readonly via: string | null;
+}
 
 /** Exact measured counts for one resource. */
 export interface ResourceCount {
@@ -46,6 +59,27 @@ export interface Money {
   readonly currency: string;
   /** May exceed 2^53; never negative: magnitudes add up, they do not cancel out. */
   readonly amountMinor: string;
+}
+
+/** What became of one column over all effects: how many rows, and the commonest changes. */
+export interface ColumnChange {
+  readonly resource: string;
+  readonly column: string;
+  readonly rows: number;
+  /** At most `PLAN_BOUNDS.examplesMax`, commonest first; values cut to `PLAN_BOUNDS.exampleMax`. */
+  readonly examples: readonly {
+    readonly before: string | null;
+    readonly after: string | null;
+    readonly rows: number;
+  }[];
+}
+
+/** Images that are too many for the plan: every effect, kept encrypted beside the store. */
+export interface EvidenceReference {
+  readonly id: EvidenceId;
+  /** How many effects it holds. */
+  readonly rows: number;
+  readonly bytes: number;
 }
 
 /** Whether the write can be taken back. `proved`: the inverse was tried on the target, or is exact by construction. */
@@ -69,13 +103,18 @@ export interface Plan {
    */
   readonly partOf: Readonly<Record<string, readonly string[]>>;
   /**
-   * The direct effects, in a canonical order. At most `PLAN_BOUNDS.effectsMax`; where there are
-   * more, `effectsOmitted` says how many and `effectsDigest` still covers them all.
+   * The effects that have images, indirect ones too, in a canonical order. At most
+   * `PLAN_BOUNDS.effectsMax`; where there are more, `effectsOmitted` says how many, `evidence` has
+   * them, and `effectsDigest` covers them all.
    */
   readonly effects: readonly Effect[];
   readonly effectsOmitted: number;
-  /** Over every direct effect, omitted ones too, in canonical order, without masked columns. */
+  /** Over every effect with images, omitted ones too, in canonical order, without masked columns. */
   readonly effectsDigest: Digest;
+  /** Where every effect is kept when `effects` does not hold them all; null where it does. */
+  readonly evidence: EvidenceReference | null;
+  /** Per-column diffs over updated rows, in the order of resources and columns. */
+  readonly columns: readonly ColumnChange[];
   /** `resource.column` whose value is only known at commit (clock, sequence, random). */
   readonly maskedColumns: readonly string[];
   readonly value: readonly Money[];
@@ -92,10 +131,17 @@ export interface Plan {
   readonly warnings: readonly string[];
 }
 
-export const PLAN_BOUNDS = { effectsMax: 10_000, imageBytesMax: 16_777_216 } as const;
+export const PLAN_BOUNDS = {
+  effectsMax: 10_000,
+  imageBytesMax: 16_777_216,
+  /** Column changes listed, examples of each, characters of a value in them. */
+  columnsMax: 200,
+  examplesMax: 3,
+  exampleMax: 200,
+} as const;
 
 /**
- * Digests what an approval binds to: every count, every direct effect, the value and the recipients.
+ * Digests what an approval binds to: every count, every effect with images, the value and the recipients.
  * Not the estimate of the table's size and not the sentences, which may differ with nothing moved.
  */
 export function planDigest(target: string, operation: string, plan: Plan): Digest {
@@ -115,7 +161,7 @@ export function planDigest(target: string, operation: string, plan: Plan): Diges
   });
 }
 
-/** Digests direct effects in the order given, which the connector has made canonical. */
+/** An effect as it is digested: what changed, not what made it change. */
 export function effectJson(effect: Effect): Json {
   return [effect.resource, effect.kind, effect.key, effect.before, effect.after];
 }

@@ -4,9 +4,9 @@ import type { JsonObject } from '../lib/json.ts';
 import type { BudgetLine } from './budget.ts';
 import type { Conflict, EntryBody, EntryPosition, SealedEntry, TargetCode } from './entry.ts';
 import type { Freeze, FreezeSubject } from './freeze.ts';
-import type { CredentialId, ProposalId, TenantId } from './ids.ts';
+import type { CredentialId, EvidenceId, ProposalId, TenantId } from './ids.ts';
 import type { State } from './lifecycle.ts';
-import type { Effect, Plan } from './plan.ts';
+import type { Effect, EvidenceReference, Plan } from './plan.ts';
 import type { Credential } from './principal.ts';
 import type { Proposal } from './proposal.ts';
 
@@ -58,6 +58,17 @@ export interface Target {
    */
   plan(request: PlanRequest, signal: AbortSignal): Promise<PlanAnswer>;
   /**
+   * As `plan`, but the measured transaction stays open, its receipt written, so that what was
+   * measured can be kept without being done again. For a key that was never tried before. Where it is
+   * absent, or answers null, the gate goes by `plan` and `apply`.
+   */
+  hold?(request: HoldRequest, signal: AbortSignal): Promise<Held | TargetRefusal | null>;
+  /**
+   * Answers a question of an agent, in a read-only transaction under a read-only role. Absent where
+   * the target has no reads.
+   */
+  read?(request: ReadRequest, signal: AbortSignal): Promise<ReadAnswer>;
+  /**
    * Does the write once for `request.key`, only if its measured digest is `request.planDigest`.
    * The same key again gives the first answer and no second effect. A throw means in doubt.
    */
@@ -84,11 +95,50 @@ export interface PlanRequest {
   readonly compensated: Compensated | null;
 }
 
+export interface HoldRequest extends PlanRequest {
+  /** What dedups, as in `ApplyRequest`. */
+  readonly key: ProposalId;
+}
+
+/** A measured transaction that is still open, with its locks: to be ended within milliseconds. */
+export interface Held {
+  readonly kind: 'held';
+  readonly plan: Plan;
+  /**
+   * Keeps the effect; called once, after the intent is durable (G1). Answers `applied` or `refused`;
+   * a throw means in doubt.
+   */
+  commit(): Promise<ApplyAnswer>;
+  /** Takes it back: surely no effect. Never throws; of no use after `commit`. */
+  release(): Promise<void>;
+}
+
+export interface ReadRequest {
+  readonly arguments: JsonObject;
+  /** As in `PlanRequest`. */
+  readonly permits: (resource: string) => boolean;
+}
+
+/** What a read found; over a limit it is refused with `limit-exceeded`, never cut short unsaid. */
+export type ReadAnswer =
+  | {
+      readonly kind: 'read';
+      readonly columns: readonly { readonly name: string; readonly isMasked: boolean }[];
+      /** In the target's text form; masked values are null. */
+      readonly rows: readonly (readonly (string | null)[])[];
+      /** What was read, `schema.table`. */
+      readonly resources: readonly string[];
+      readonly bytes: number;
+    }
+  | TargetRefusal;
+
 export interface Compensated {
   readonly proposalId: ProposalId;
   readonly plan: Plan;
   /** As they were applied, masked columns filled in; `plan.effects` where nothing was masked. */
   readonly effects: readonly Effect[];
+  /** Where every one of them is kept when `effects` does not hold them all. */
+  readonly evidence: EvidenceReference | null;
 }
 
 export type PlanAnswer = { readonly kind: 'planned'; readonly plan: Plan } | TargetRefusal;
@@ -110,6 +160,11 @@ export interface ApplyRequest extends PlanRequest {
   readonly planDigest: Digest;
   /** How the plan's digest is computed is the gate's: it hands the function in. */
   readonly digest: (plan: Plan) => Digest;
+  /**
+   * Makes the target's own reference durable before the effect is asked to be kept; called by a
+   * target that keeps no receipts, which later is asked by it. A throw of it ends the attempt.
+   */
+  readonly journal?: (reference: string) => Promise<void>;
 }
 
 export type ApplyAnswer =
@@ -118,6 +173,8 @@ export type ApplyAnswer =
       readonly reference: string;
       /** As applied, where masked columns got values; null where the plan says it all. */
       readonly effects: readonly Effect[] | null;
+      /** Every effect as applied, where `effects`, or the plan's, do not hold them all. */
+      readonly evidence: EvidenceReference | null;
       /** True where an earlier attempt had done it. */
       readonly earlier: boolean;
     }
@@ -128,6 +185,8 @@ export type ApplyAnswer =
 export interface ProbeRequest {
   readonly key: ProposalId;
   readonly fence: boolean;
+  /** What `journal` was given for the attempts so far, oldest first. */
+  readonly references?: readonly string[];
 }
 
 export type ProbeAnswer =
@@ -135,9 +194,40 @@ export type ProbeAnswer =
       readonly kind: 'applied';
       readonly reference: string;
       readonly effects: readonly Effect[] | null;
+      readonly evidence: EvidenceReference | null;
     }
   | { readonly kind: 'absent'; readonly fenced: boolean }
   | { readonly kind: 'unknown'; readonly reason: string };
+
+// ---- evidence
+
+/** Row images that are too many for a plan: encrypted files beside the store. */
+export interface EvidenceFiles {
+  /** Begins a file; what is not finished is gone after a crash. */
+  create(): Promise<EvidenceWriter>;
+  /** Undefined where there is none (any more). */
+  open(id: EvidenceId): Promise<EvidenceReader | undefined>;
+  /** Ends it for good; idempotent. */
+  remove(id: EvidenceId): Promise<void>;
+}
+
+export interface EvidenceWriter {
+  /** Takes effects in any order; resolves when there is room for more. */
+  append(effects: readonly Effect[]): Promise<void>;
+  /** Makes it durable. */
+  finish(): Promise<EvidenceReference>;
+  /** Drops what was written; idempotent. */
+  discard(): Promise<void>;
+}
+
+export interface EvidenceReader {
+  readonly rows: number;
+  /** Effects `from` (inclusive, from 0) on, as they were appended, at most `limit`. */
+  page(from: number, limit: number): Promise<readonly Effect[]>;
+  /** All of them, in bounded batches. */
+  batches(): AsyncIterable<readonly Effect[]>;
+  close(): Promise<void>;
+}
 
 // ---- store
 

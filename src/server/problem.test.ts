@@ -17,6 +17,8 @@ const RESULT_CODES: Readonly<Record<ResultCode, true>> = {
   'unknown-agent': true,
   never: true,
   'not-permitted': true,
+  'scope-violated': true,
+  'upload-unknown': true,
   'read-only': true,
   'limit-exceeded': true,
   'value-unmeasured': true,

@@ -37,6 +37,8 @@ export function plan(changes: Partial<Plan> = {}): Plan {
     effects,
     partOf: {},
     effectsOmitted: 0,
+    evidence: null,
+    columns: [],
     effectsDigest: DIGEST,
     maskedColumns: [],
     value: [],

@@ -73,7 +73,12 @@ export function fakeTarget(name: string, rows: Readonly<Record<string, string>> 
         return answer;
       };
       if (receipt === 'void') return answered(refusal('target-refused', 'the key was fenced'));
-      const applied = { kind: 'applied', reference: `ref-${request.key}`, effects: null } as const;
+      const applied = {
+        kind: 'applied',
+        reference: `ref-${request.key}`,
+        effects: null,
+        evidence: null,
+      } as const;
       if (receipt === 'applied') return answered({ ...applied, earlier: true });
       const answer = planned(target, request);
       if (answer.kind === 'refused') return answered(answer);
@@ -88,7 +93,7 @@ export function fakeTarget(name: string, rows: Readonly<Record<string, string>> 
     async probe({ key, fence }) {
       if (take(target, 'probe') !== undefined) return { kind: 'unknown', reason: 'no answer' };
       if (receipts.get(key) === 'applied') {
-        return { kind: 'applied', reference: `ref-${key}`, effects: null };
+        return { kind: 'applied', reference: `ref-${key}`, effects: null, evidence: null };
       }
       if (fence) receipts.set(key, 'void');
       return { kind: 'absent', fenced: receipts.get(key) === 'void' };
@@ -176,6 +181,8 @@ function planOf(effects: readonly Effect[]): Plan {
     effects,
     partOf: {},
     effectsOmitted: 0,
+    evidence: null,
+    columns: [],
     effectsDigest: digestJson(effects.map(effectJson)),
     maskedColumns: [],
     value: [],

@@ -63,6 +63,8 @@ const plan: fc.Arbitrary<Plan> = fc.record({
     },
   ),
   effectsOmitted: count,
+  evidence: fc.constant(null),
+  columns: fc.constant([]),
   effectsDigest: digest,
   maskedColumns: list(text),
   value: list(money),
@@ -188,6 +190,7 @@ const bodies: fc.Arbitrary<EntryBody> = fc.oneof(
     planDigest: orNull(digest),
     reference: orNull(text),
     effects: orNull(list(effect)),
+    evidence: fc.constant(null),
     difference: fc.constant(null),
     conflicts: list(
       fc.record({

@@ -44,6 +44,8 @@ export function planOf(random: Random): Plan {
     ],
     partOf: {},
     effectsOmitted: Math.max(0, rows - 1),
+    evidence: null,
+    columns: [],
     effectsDigest: `sha256:${createHash('sha256').update(key).digest('hex')}`,
     maskedColumns: [],
     value: [{ currency: 'GBP', amountMinor: String(value) }],
@@ -151,6 +153,7 @@ export function outcome(
     planDigest: planned,
     reference: status === 'applied' ? '4711' : null,
     effects: null,
+    evidence: null,
     difference: null,
     conflicts: [],
   };

@@ -180,6 +180,8 @@ const plan: fc.Arbitrary<Partial<Plan>> = fc.record({
   effects: fc.constantFrom([], [row()], [row({ kind: 'delete' })]),
   partOf: fc.constantFrom(...KINSHIPS),
   effectsOmitted: fc.constantFrom(0, 0, 0, 1),
+  evidence: fc.constant(null),
+  columns: fc.constant([]),
   value: fc.array(
     fc.record({
       currency: fc.constantFrom('GBP', 'EUR'),

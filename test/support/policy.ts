@@ -27,6 +27,8 @@ export function planOf(plan: Partial<Plan> = {}): Plan {
     effects: [],
     partOf: {},
     effectsOmitted: 0,
+    evidence: null,
+    columns: [],
     effectsDigest: `sha256:${'0'.repeat(64)}`,
     maskedColumns: [],
     value: [],

@@ -91,7 +91,12 @@ export async function openTargetBench(
       const applied = await bench.apply(asked, answer.plan);
       assert(applied.kind === 'applied', JSON.stringify(applied));
       const effects = applied.effects ?? answer.plan.effects;
-      const compensated = { proposalId: asked.proposalId, plan: answer.plan, effects };
+      const compensated = {
+        proposalId: asked.proposalId,
+        plan: answer.plan,
+        effects,
+        evidence: applied.evidence ?? answer.plan.evidence,
+      };
       return { ...request({}), compensated };
     },
     async rows(query) {

@@ -128,7 +128,7 @@ async function commit(
   try {
     const result = await session.client.query('COMMIT');
     if (result.command === 'COMMIT') {
-      return { kind: 'applied', reference, effects, earlier: false };
+      return { kind: 'applied', reference, effects, evidence: null, earlier: false };
     }
   } catch (error) {
     // A plain error ended the transaction. One that ends the connection may come after the commit.
@@ -144,7 +144,7 @@ function earlier(receipt: StoredReceipt): ApplyAnswer {
     return refusal('target-refused', 'the key was fenced: it is refused for good');
   }
   const { reference, effects } = receipt;
-  return { kind: 'applied', reference, effects, earlier: true };
+  return { kind: 'applied', reference, effects, evidence: null, earlier: true };
 }
 
 function inDoubt(cause: unknown): Error {

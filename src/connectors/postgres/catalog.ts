@@ -3,7 +3,7 @@ import { strict as assert } from 'node:assert';
 import pg from 'pg';
 import { Refused } from '../connector.ts';
 import { FUNCTIONS } from './allowed.ts';
-import type { PostgresSettings } from './settings.ts';
+import { rulesOf, type PostgresSettings } from './settings.ts';
 import type { Statement } from './statement.ts';
 import type { RelationName } from './tree.ts';
 import type { Session } from './session.ts';
@@ -232,14 +232,13 @@ function checkRelation(
   const governed =
     settings.tables === undefined
       ? `a table of ${settings.schemas.map((each) => `\`${each}\``).join(', ')}`
-      : `one of ${settings.tables.map((each) => `\`${each}\``).join(', ')}`.slice(0, 1_000);
+      : `one of ${Object.keys(settings.tables)
+          .map((each) => `\`${each}\``)
+          .join(', ')}`.slice(0, 1_000);
   if (found === null || found === undefined || !settings.schemas.includes(found.schema)) {
     throw new Refused('statement-relation', `\`${spelled}\` is not there; expected ${governed}`);
   }
-  const isListed =
-    settings.tables === undefined ||
-    settings.tables.includes(`${found.schema}.${found.name}`) ||
-    (found.schema === settings.schemas[0] && settings.tables.includes(found.name));
+  const isListed = rulesOf(settings, `${found.schema}.${found.name}`) !== undefined;
   if (!isListed) {
     throw new Refused('statement-relation', `\`${spelled}\` is not governed; expected ${governed}`);
   }

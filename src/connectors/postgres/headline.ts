@@ -10,6 +10,7 @@ const CHANGES = [
 const BY: Readonly<Record<Exclude<Attribution, 'direct'>, string>> = {
   cascade: 'by cascade',
   trigger: 'by trigger',
+  rule: 'by rule',
   indirect: 'as a consequence',
 };
 

@@ -6,6 +6,7 @@ import type { Digest } from '../../lib/canonical.ts';
 import { PLAN_BOUNDS, type Effect, type Image } from '../../model/plan.ts';
 import { Refused } from '../connector.ts';
 import type { Catalog, Table } from './catalog.ts';
+import type { RowImage } from './change.ts';
 import type { TextRow } from './rows.ts';
 import type { ValueSum } from './value.ts';
 
@@ -23,12 +24,6 @@ export function imageList(target: Table, qualifier: string): string {
     (column) => `${side}.${pg.escapeIdentifier(column.name)}::text`,
   );
   return [`${side}.tableoid::text`, ...columns].join(', ');
-}
-
-/** One row of a table as text, with the table it lies in. */
-export interface RowImage {
-  readonly table: Table;
-  readonly values: TextRow;
 }
 
 /** Reads one side of the images out of a row; null where the side is not there. */

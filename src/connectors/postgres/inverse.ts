@@ -4,8 +4,8 @@ import type { Conflict } from '../../model/entry.ts';
 import { DIFFERENCE_ROWS_MAX, type Effect, type Image } from '../../model/plan.ts';
 import { Refused } from '../connector.ts';
 import type { Catalog, Column, Table } from './catalog.ts';
-import { imageList, rowImage, type RowImage } from './images.ts';
-import type { Change } from './masks.ts';
+import type { Change, RowImage } from './change.ts';
+import { imageList, rowImage } from './images.ts';
 import type { Session } from './session.ts';
 
 /** Rows of one statement; each is a handful of text arrays. */

@@ -1,17 +1,9 @@
 /** Columns whose value is only known at the commit: clock, sequence, random, or a trigger's doing. */
-import type { Effect } from '../../model/plan.ts';
 import { Refused } from '../connector.ts';
 import type { Catalog, Column } from './catalog.ts';
-import type { RowImage } from './images.ts';
+import type { Change } from './change.ts';
 import type { Statement } from './statement.ts';
 import type { Assignment } from './walk.ts';
-
-/** A changed row, as the write returned it. */
-export interface Change {
-  readonly kind: Effect['kind'];
-  readonly before: RowImage | null;
-  readonly after: RowImage | null;
-}
 
 /** Rows compared between two runs to find what a trigger makes up. */
 export const SAMPLE_ROWS = 1_000;

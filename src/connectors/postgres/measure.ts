@@ -3,16 +3,11 @@ import type { Effect, EffectClass, Plan } from '../../model/plan.ts';
 import type { Compensated, PlanRequest } from '../../model/ports.ts';
 import { Refused } from '../connector.ts';
 import { readCatalog, type Catalog } from './catalog.ts';
+import type { Change } from './change.ts';
 import { readCauses, readFootprint, reconcile, type Causes, type Extra } from './footprint.ts';
 import { Tally, type Direct } from './images.ts';
 import { runInverse } from './inverse.ts';
-import {
-  masksOfRuns,
-  masksOfStatement,
-  needsRehearsal,
-  SAMPLE_ROWS,
-  type Change,
-} from './masks.ts';
+import { masksOfRuns, masksOfStatement, needsRehearsal, SAMPLE_ROWS } from './masks.ts';
 import type { Session, Sessions } from './session.ts';
 import type { PostgresSettings } from './settings.ts';
 import type { RelationName } from './tree.ts';

@@ -31,7 +31,8 @@ export interface Receipts {
 const RACE_TRIES = 3;
 
 export function openReceipts(sessions: Sessions, settings: PostgresSettings): Receipts {
-  const schema = pg.escapeIdentifier(settings.receipts);
+  const name = settings.receipts ?? 'writegate';
+  const schema = pg.escapeIdentifier(name);
   const table = `${schema}.receipts`;
   const setUp = [
     `CREATE SCHEMA IF NOT EXISTS ${schema}`,
@@ -47,7 +48,7 @@ export function openReceipts(sessions: Sessions, settings: PostgresSettings): Re
         try {
           if (!(await usable(sessions, settings))) {
             // `IF NOT EXISTS` asks for the right to make a schema even where there is one.
-            const hasSchema = await schemaExists(sessions, settings.receipts);
+            const hasSchema = await schemaExists(sessions, name);
             for (const text of hasSchema ? setUp.slice(1) : setUp) await sessions.read({ text });
           }
           isReady = await usable(sessions, settings);

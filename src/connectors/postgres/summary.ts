@@ -43,6 +43,8 @@ export function planOf(named: EffectClass, catalog: Catalog, findings: Findings)
     partOf: partsOf(catalog, footprint),
     effects: direct.effects,
     effectsOmitted: direct.effectsOmitted,
+    evidence: null,
+    columns: [],
     effectsDigest: direct.effectsDigest,
     maskedColumns: [...masked].toSorted().map((column) => `${resource}.${column}`),
     value,

@@ -2,8 +2,8 @@
 import pg from 'pg';
 import { Refused } from '../connector.ts';
 import type { Catalog, Table } from './catalog.ts';
-import { imageList, NEW, OLD, rowImage, type RowImage } from './images.ts';
-import type { Change } from './masks.ts';
+import type { Change, RowImage } from './change.ts';
+import { imageList, NEW, OLD, rowImage } from './images.ts';
 import { streamRows, type Parameter, type TextRow } from './rows.ts';
 import type { Session, Sessions } from './session.ts';
 import type { Statement } from './statement.ts';

@@ -25,15 +25,19 @@ const IMAGE: JsonSchema = {
 };
 const DIGEST_OR_NULL = nullable(DIGEST);
 
-export const EFFECT: JsonSchema = object({
-  resource: TEXT,
-  kind: oneOf('create', 'update', 'delete'),
-  key: KEY,
-  before: IMAGE,
-  after: IMAGE,
-});
+export const EFFECT: JsonSchema = object(
+  {
+    resource: TEXT,
+    kind: oneOf('create', 'update', 'delete'),
+    key: KEY,
+    before: IMAGE,
+    after: IMAGE,
+    by: object({ attribution: oneOf('cascade', 'trigger', 'rule', 'indirect'), via: TEXT_OR_NULL }),
+  },
+  ['by'],
+);
 
-const ATTRIBUTION = oneOf('direct', 'cascade', 'trigger', 'indirect');
+const ATTRIBUTION = oneOf('direct', 'cascade', 'trigger', 'rule', 'indirect');
 const TALLY = object({ created: WHOLE, updated: WHOLE, deleted: WHOLE });
 
 export const PLAN_DIFFERENCE: JsonSchema = object({
@@ -162,6 +166,15 @@ export const PLAN: JsonSchema = object({
   partOf: { type: 'object', additionalProperties: list(TEXT) },
   effects: list(EFFECT),
   effectsOmitted: WHOLE,
+  evidence: nullable(object({ id: TEXT, rows: WHOLE, bytes: WHOLE })),
+  columns: list(
+    object({
+      resource: TEXT,
+      column: TEXT,
+      rows: WHOLE,
+      examples: list(object({ before: TEXT_OR_NULL, after: TEXT_OR_NULL, rows: WHOLE })),
+    }),
+  ),
   effectsDigest: DIGEST,
   maskedColumns: list(TEXT),
   value: list(MONEY),
@@ -250,6 +263,7 @@ export const OUTCOME: JsonSchema = object({
   planDigest: DIGEST_OR_NULL,
   reference: TEXT_OR_NULL,
   effects: nullable(list(EFFECT)),
+  evidence: nullable(object({ id: TEXT, rows: WHOLE, bytes: WHOLE })),
   difference: nullable(PLAN_DIFFERENCE),
   conflicts: list(CONFLICT),
 });
