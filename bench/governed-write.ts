@@ -3,19 +3,26 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Pool } from 'pg';
 import { createClient } from '../src/client/index.ts';
-import { openGateway } from '../src/main.ts';
+import { openGateway, type Gateway } from '../src/main.ts';
+import { credentialId, tenantId } from '../src/model/ids.ts';
+import type { AgentPrincipal } from '../src/model/principal.ts';
+import type { Result } from '../src/model/result.ts';
 import { startPostgres } from '../support/postgres.ts';
-import { compare, type BenchRow } from './measure.ts';
+import { compareAll, type BenchRow, type Operation, type Size } from './measure.ts';
 
 const ROWS = 10_000;
-const CLIENTS = [1, 64];
-const ROUNDS = 5;
+const SIZES: readonly Size[] = [
+  { clients: 1, rounds: 5, perRound: 200 },
+  { clients: 64, rounds: 5, perRound: 1_280 },
+];
+const STATEMENT = 'UPDATE counters SET value = $2 WHERE id = $1';
 
 const POLICY = `
 version: 1
 tenant: bench
+environment: bench
 targets:
-  bench: { kind: postgres, url: '\${env:BENCH_URL}' }
+  bench: { kind: postgres, url: '\${env:BENCH_URL}', acceptFindings: [role-superuser] }
 people: { olga: { roles: [operator] } }
 agents:
   bench-agent: { owner: olga, permissions: [{ target: bench, class: update, tier: autonomous }] }
@@ -24,8 +31,9 @@ rules: [{ id: permit, effect: permit, match: { target: bench }, reason: the benc
 `;
 
 /**
- * A single-row UPDATE by primary key through the gateway over HTTP, auto-approved, durable in the
- * store and in the target, beside the same UPDATE direct through `pg`.
+ * A single-row UPDATE by primary key, auto-approved, durable in the store and in the target: through
+ * the gate as who embeds it calls it, and over HTTP, beside the same UPDATE direct through `pg`.
+ * Callers, gateway and peer share one process; the database has its own.
  */
 export async function governedWrite(progress: (line: string) => void): Promise<BenchRow[]> {
   const folder = await mkdtemp(join(tmpdir(), 'writegate-bench-'));
@@ -46,36 +54,19 @@ export async function governedWrite(progress: (line: string) => void): Promise<B
       log: progress,
     });
     try {
-      const operator = createClient({
-        url: gateway.url,
-        token: (await readFile(gateway.folder.operatorToken, 'utf8')).trim(),
-      });
-      const { secret } = await operator.issueCredential({ kind: 'agent', name: 'bench-agent' });
-      const agent = createClient({ url: gateway.url, token: secret });
-      const statement = 'UPDATE counters SET value = $2 WHERE id = $1';
-      const governed = async (turn: number): Promise<void> => {
-        const result = await agent.propose({
-          target: 'bench',
-          operation: 'sql',
-          arguments: { statement, parameters: [(turn % ROWS) + 1, turn] },
-        });
-        if (result.state !== 'applied') throw new Error(`${result.code}: ${result.reason}`);
-      };
-      const direct = async (turn: number): Promise<void> => {
-        const values = [(turn % ROWS) + 1, turn];
-        await pool.query({ name: 'direct', text: statement, values });
-      };
+      const subjects = new Map([
+        ['writegate in process', inProcess(gateway)],
+        ['writegate over HTTP', await overHttp(gateway)],
+      ]);
       const rows: BenchRow[] = [];
-      for (const clients of CLIENTS) {
-        progress(`governed-write, ${clients} clients …`);
-        const size = { clients, rounds: ROUNDS, perRound: clients === 1 ? 150 : 640 };
-        const figures = await compare(governed, direct, size);
-        rows.push({
-          bench: 'governed-write',
-          subject: 'writegate over HTTP',
-          peer: 'UPDATE direct through pg',
-          ...figures,
-        });
+      for (const size of SIZES) {
+        progress(`governed-write, ${size.clients} clients …`);
+        const figures = await compareAll([...subjects.values()], direct(pool), size);
+        const bench = { bench: 'governed-write', peer: 'UPDATE direct through pg' };
+        for (const [index, subject] of [...subjects.keys()].entries()) {
+          const measured = figures[index];
+          if (measured !== undefined) rows.push({ ...bench, subject, ...measured });
+        }
       }
       return rows;
     } finally {
@@ -86,4 +77,54 @@ export async function governedWrite(progress: (line: string) => void): Promise<B
     await postgres.stop();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+function direct(pool: Pool): Operation {
+  return async (turn) => {
+    const values = [rowOf(turn), turn];
+    await pool.query({ name: 'direct', text: STATEMENT, values });
+  };
+}
+
+function inProcess(gateway: Gateway): Operation {
+  const tenant = tenantId('bench');
+  const credential = credentialId(`cred_${'0'.repeat(26)}`);
+  if (tenant === undefined || credential === undefined) throw new Error('these are ids');
+  const agent: AgentPrincipal = {
+    kind: 'agent',
+    name: 'bench-agent',
+    owner: 'olga',
+    environment: 'bench',
+    tenant,
+    credential,
+  };
+  const absent = { reason: undefined, idempotencyKey: undefined, run: undefined };
+  return async (turn) => {
+    const draft = { ...draftOf(turn), ...absent, compensates: undefined };
+    demandApplied(await gateway.gate.propose(agent, draft));
+  };
+}
+
+async function overHttp(gateway: Gateway): Promise<Operation> {
+  const operator = createClient({
+    url: gateway.url,
+    token: (await readFile(gateway.folder.operatorToken, 'utf8')).trim(),
+  });
+  const { secret } = await operator.issueCredential({ kind: 'agent', name: 'bench-agent' });
+  const agent = createClient({ url: gateway.url, token: secret });
+  return async (turn) => demandApplied(await agent.propose(draftOf(turn)));
+}
+
+function draftOf(turn: number) {
+  const parameters = [rowOf(turn), turn];
+  return { target: 'bench', operation: 'sql', arguments: { statement: STATEMENT, parameters } };
+}
+
+/** No two turns in flight at once have the same row. */
+function rowOf(turn: number): number {
+  return (turn % ROWS) + 1;
+}
+
+function demandApplied(result: Result): void {
+  if (result.state !== 'applied') throw new Error(`${result.code}: ${result.reason}`);
 }

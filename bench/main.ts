@@ -2,10 +2,16 @@
 import { parseArgs } from 'node:util';
 import { governedWrite } from './governed-write.ts';
 import type { BenchRow } from './measure.ts';
+import { preview47k } from './preview-47k.ts';
+import { undo } from './undo.ts';
 
 type Bench = (progress: (line: string) => void) => Promise<readonly BenchRow[]>;
 
-const BENCHES: ReadonlyMap<string, Bench> = new Map([['governed-write', governedWrite]]);
+const BENCHES: ReadonlyMap<string, Bench> = new Map([
+  ['governed-write', governedWrite],
+  ['preview-47k', preview47k],
+  ['undo', undo],
+]);
 
 const { values, positionals } = parseArgs({
   options: { json: { type: 'boolean', default: false } },
@@ -27,9 +33,11 @@ for (const name of names) {
 process.exit();
 
 function sentence(row: BenchRow): string {
+  const range = row.ratioRange === undefined ? '' : ` [${row.ratioRange.join(' to ')}]`;
+  const peak = row.peakResidentMb === undefined ? '' : `, peak ${row.peakResidentMb} MB resident`;
   return [
     `${row.bench}, ${row.clients} ${row.clients === 1 ? 'client' : 'clients'}: ${row.subject}`,
-    `p50 ${row.p50Ms} ms (${row.ratioP50} × ${row.peer}), p99 ${row.p99Ms} ms,`,
-    `${row.perSecond}/s (${row.ratioThroughput} × the peer), ${row.n} operations`,
+    `p50 ${row.p50Ms} ms (${row.ratioP50} ×${range} ${row.peer}), p99 ${row.p99Ms} ms,`,
+    `${row.perSecond}/s (${row.ratioThroughput} × the peer), ${row.n} operations${peak}`,
   ].join(' ');
 }

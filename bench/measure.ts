@@ -11,6 +11,10 @@ export interface BenchRow {
   readonly perSecond: number;
   readonly ratioP50: number;
   readonly ratioThroughput: number;
+  /** Lowest and highest of the rounds, where they are few. */
+  readonly ratioRange?: readonly [number, number];
+  /** Of the gateway's process, where it has one of its own. */
+  readonly peakResidentMb?: number;
 }
 
 /** One operation; `turn` is different at every call. */
@@ -21,46 +25,61 @@ interface Round {
   readonly perSecond: number;
 }
 
+export interface Size {
+  readonly clients: number;
+  readonly rounds: number;
+  readonly perRound: number;
+}
+
+type Figures = Omit<BenchRow, 'bench' | 'subject' | 'peer'>;
+
 /**
- * Times two operations in turn, round by round (the order alternates), so that a change in the
- * machine's speed meets both. One round before the first is not counted.
+ * Times some operations and their peer in turn, round by round (each round begins with another),
+ * so that a change in the machine's speed meets all. One round before the first is not counted.
  */
-export async function compare(
-  subject: Operation,
+export async function compareAll(
+  subjects: readonly Operation[],
   peer: Operation,
-  size: { readonly clients: number; readonly rounds: number; readonly perRound: number },
-): Promise<Omit<BenchRow, 'bench' | 'subject' | 'peer'>> {
-  const subjectRounds: Round[] = [];
-  const peerRounds: Round[] = [];
-  let turn = 0;
-  const timed = async (operation: Operation): Promise<Round> => {
-    const latenciesMs: number[] = [];
-    let left = size.perRound;
-    const from = performance.now();
-    const client = async (): Promise<void> => {
-      while (left > 0) {
-        left -= 1;
-        turn += 1;
-        const start = performance.now();
-        await operation(turn);
-        latenciesMs.push(performance.now() - start);
-      }
-    };
-    await Promise.all(Array.from({ length: size.clients }, client));
-    return { latenciesMs, perSecond: (size.perRound * 1_000) / (performance.now() - from) };
-  };
+  size: Size,
+): Promise<readonly Figures[]> {
+  const operations = [peer, ...subjects];
+  const rounds: Round[][] = operations.map(() => []);
+  const counter = { turn: 0 };
   for (let round = -1; round < size.rounds; round += 1) {
-    const isSubjectFirst = round % 2 === 0;
-    const first = await timed(isSubjectFirst ? subject : peer);
-    const second = await timed(isSubjectFirst ? peer : subject);
-    if (round < 0) continue;
-    subjectRounds.push(isSubjectFirst ? first : second);
-    peerRounds.push(isSubjectFirst ? second : first);
+    for (let place = 0; place < operations.length; place += 1) {
+      const which = (place + round + 1) % operations.length;
+      const operation = operations[which];
+      if (operation === undefined) continue;
+      const timed = await time(operation, size, counter);
+      if (round >= 0) rounds[which]?.push(timed);
+    }
   }
-  const latencies = subjectRounds.flatMap((round) => round.latenciesMs);
+  const [peerRounds = [], ...subjectRounds] = rounds;
+  return subjectRounds.map((each) => figuresOf(each, peerRounds, size));
+}
+
+async function time(operation: Operation, size: Size, counter: { turn: number }): Promise<Round> {
+  const latenciesMs: number[] = [];
+  let left = size.perRound;
+  const from = performance.now();
+  const client = async (): Promise<void> => {
+    while (left > 0) {
+      left -= 1;
+      counter.turn += 1;
+      const start = performance.now();
+      await operation(counter.turn);
+      latenciesMs.push(performance.now() - start);
+    }
+  };
+  await Promise.all(Array.from({ length: size.clients }, client));
+  return { latenciesMs, perSecond: (size.perRound * 1_000) / (performance.now() - from) };
+}
+
+function figuresOf(rounds: readonly Round[], peers: readonly Round[], size: Size): Figures {
+  const latencies = rounds.flatMap((round) => round.latenciesMs);
   const ratio = (of: (round: Round) => number): number =>
     quantile(
-      subjectRounds.map((round, at) => of(round) / of(peerRounds[at] ?? round)),
+      rounds.map((round, at) => of(round) / of(peers[at] ?? round)),
       0.5,
     );
   return {
@@ -70,7 +89,7 @@ export async function compare(
     p99Ms: rounded(quantile(latencies, 0.99)),
     perSecond: Math.round(
       quantile(
-        subjectRounds.map((round) => round.perSecond),
+        rounds.map((round) => round.perSecond),
         0.5,
       ),
     ),

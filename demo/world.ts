@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +8,9 @@ import { createClient, type Client } from '../src/client/index.ts';
 import { folderReader } from '../src/ledger/folder.ts';
 import { verifyLedger, type VerifyReport } from '../src/ledger/verify.ts';
 import type { JsonObject } from '../src/lib/json.ts';
+import { Secret } from '../src/lib/secret.ts';
+import { dataFolder, type DataFolder } from '../src/main/folder.ts';
+import { credentialFile, openSetup } from '../src/main/onboard.ts';
 import { openGateway, type Gateway } from '../src/main.ts';
 import type { Result } from '../src/model/result.ts';
 import { startPostgres, type Postgres } from '../support/postgres.ts';
@@ -75,7 +77,10 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     closing.push(() => postgres.stop());
     options.progress(`PostgreSQL ${postgres.version}; filling it with 47,000 customers …`);
     const database = await fillShop(postgres);
-    closing.push(() => database.client.end());
+    closing.push(() => database.end());
+    options.progress('making the roles of the gateway …');
+    const data = dataFolder(folder);
+    await addTarget(postgres, data);
     options.progress('starting the gateway …');
     const configPath = join(folder, 'writegate.yaml');
     await copyFile(join(HERE, 'writegate.yaml'), configPath);
@@ -83,8 +88,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
       configPath,
       dataFolder: folder,
       port: options.port,
-      environment: (name) =>
-        name === 'WRITEGATE_DEMO_URL' ? database.gatewayUrl : process.env[name],
+      environment: await environmentOf(data),
       log: (line) => options.progress(line),
     });
     closing.push(() => gateway.close());
@@ -101,9 +105,9 @@ export async function openWorld(options: WorldOptions): Promise<World> {
       tokens: { ...people.tokens, crm: agents.token },
       ledgerFolder: gateway.folder.ledger,
       decide: (id, digest) => options.decide(people.alice, id, digest),
-      sql: async (statement) => void (await database.client.query(statement)),
+      sql: async (statement) => void (await database.query(statement)),
       count: async (query) => {
-        const { rows } = await database.client.query<[string]>({
+        const { rows } = await database.query<[string]>({
           text: query,
           rowMode: 'array',
         });
@@ -121,26 +125,50 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   }
 }
 
-/** The shop's database, its application's own connection, and the role that the gateway gets. */
-async function fillShop(
-  postgres: Postgres,
-): Promise<{ readonly client: PgClient; readonly gatewayUrl: string }> {
+/** The shop's database and its application's own connection. */
+async function fillShop(postgres: Postgres): Promise<PgClient> {
   await postgres.createDatabase('shop');
   const client = new PgClient({ connectionString: postgres.url('shop') });
   await client.connect();
   await client.query(await readFile(join(HERE, 'shop.sql'), 'utf8'));
-  const password = randomBytes(18).toString('base64url');
-  await client.query(`
-    CREATE ROLE writegate LOGIN PASSWORD '${password}';
-    GRANT USAGE ON SCHEMA public TO writegate;
-    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO writegate;
-    GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO writegate;
-    CREATE SCHEMA writegate AUTHORIZATION writegate;
-  `);
-  const url = new URL(postgres.url('shop'));
-  url.username = 'writegate';
-  url.password = password;
-  return { client, gatewayUrl: url.href };
+  return client;
+}
+
+/** Roles and receipt table, as `writegate add postgres` makes them; credentials go into the folder. */
+async function addTarget(postgres: Postgres, folder: DataFolder): Promise<void> {
+  const setup = await openSetup(new Secret(postgres.url('shop')), folder, {
+    target: 'shop',
+    prefix: 'wg',
+    schemas: ['public'],
+    tables: undefined,
+    receipts: 'writegate',
+    hasUndo: true,
+    hasTrackFunctions: true,
+    isPublicRevoked: true,
+    // A folder that was kept from another run has the passwords of a database that is gone.
+    rotates: true,
+  });
+  try {
+    await setup.saveCredentials();
+    await setup.carryOut();
+  } finally {
+    await setup.close();
+  }
+}
+
+const ROLE_VARIABLE = /^WRITEGATE_DEMO_(WRITER|READER|EVIDENCE|UNDO)$/;
+
+/** The variables that the demo's configuration names, from the files that the set-up wrote. */
+async function environmentOf(folder: DataFolder): Promise<(name: string) => string | undefined> {
+  const urls = new Map<string, string>();
+  for (const kind of ['writer', 'reader', 'evidence', 'undo'] as const) {
+    const url = await readFile(credentialFile(folder, 'shop', kind), 'utf8');
+    urls.set(kind, url.trim());
+  }
+  return (name) => {
+    const kind = ROLE_VARIABLE.exec(name)?.[1];
+    return kind === undefined ? process.env[name] : urls.get(kind.toLowerCase());
+  };
 }
 
 /** The operator's token was made by the first start; the approver's is issued with it. */

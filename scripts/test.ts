@@ -7,7 +7,9 @@ import { globSync } from 'node:fs';
 import { constants } from 'node:os';
 import { sep } from 'node:path';
 
-const FILES = ['src', 'support', 'test', 'demo', 'bench'].map((root) => `${root}/**/*.test.ts`);
+const FILES = ['src', 'support', 'test', 'demo', 'bench', 'conformance'].map(
+  (root) => `${root}/**/*.test.ts`,
+);
 const CONCURRENCY = 2;
 
 const given = process.argv.slice(2);

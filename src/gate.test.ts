@@ -163,6 +163,31 @@ test('a person who says no ends it, and nothing is written', async () => {
   assert.equal(target.rows.get('a'), '1');
 });
 
+test('a wait that no person can end says so, who may not, and what to add', async () => {
+  const alone = POLICY.replace('  ann: { roles: [approver] }\n', '');
+  const { gate, setPolicy, proposal } = await testGate({ policy: alone });
+  const held = await gate.propose(clerk, setDraft('a', '9'));
+  assert.equal(held.state, 'waiting');
+  const said =
+    /`owner` may not, as who proposed it or owns .*; name 1 more person .* under `people`/;
+  assert.match(held.reason, said);
+  assert.match(
+    (await proposal(held.proposalId)).decision?.reason ?? '',
+    said,
+    'what `show` prints',
+  );
+  // Who is added can decide on it, without another proposal.
+  setPolicy(POLICY);
+  const body = { planDigest: held.planDigest ?? '', verdict: 'approve' } as const;
+  const applied = await gate.approve(ann, idOf(held.proposalId), body);
+  assert.deepEqual(
+    [applied.state, applied.reason],
+    ['applied', 'the effect that was decided on was committed, once'],
+  );
+  const other = await gate.propose(clerk, setDraft('b', '9'));
+  assert.doesNotMatch(other.reason, /may approve/);
+});
+
 test('nobody decides in time: discarded, never carried out', async () => {
   const { gate, clock, target, proposal } = await testGate();
   const held = await gate.propose(clerk, setDraft('a', '9'));
@@ -190,6 +215,27 @@ test('a stop denies what comes, holds what waits, and moves its deadline', async
   assert.equal((await gate.approve(ann, idOf(held.proposalId), body)).state, 'applied');
   assert.equal(target.rows.get('a'), '9');
   assert.equal((await gate.propose(bot, setDraft('b', '9'))).state, 'applied');
+});
+
+test('a stop of what nobody knows is refused with what was meant, and changes nothing', async () => {
+  const { gate, setPolicy } = await testGate();
+  const ben = human('ben', ['operator']);
+  const stop = (kind: 'agent' | 'target', name: string) => gate.stop(ben, { kind, name }, 'test');
+  const refused = (hint: RegExp) => (error: unknown) =>
+    error instanceof Problem &&
+    error.code === 'request-invalid' &&
+    error.at === '/scope/name' &&
+    error.message.startsWith('nothing was stopped: ') &&
+    hint.test(error.message);
+  await assert.rejects(stop('agent', 'clerc'), refused(/no agent `clerc`.*did you mean `clerk`/));
+  await assert.rejects(stop('target', 'kw'), refused(/no target `kw`.*did you mean `kv`/));
+  await assert.rejects(stop('target', 'warehouse'), refused(/it names `kv`/));
+  assert.deepEqual(await gate.freezes(ben), []);
+  // What left the file while its proposals wait can be stopped; what has nothing there cannot.
+  await gate.propose(clerk, setDraft('a', '9'));
+  setPolicy(POLICY.replace('  clerk:', '  keeper:').replace('  bot:', '  bots:'));
+  assert.equal((await stop('agent', 'clerk')).scope.kind, 'agent');
+  await assert.rejects(stop('agent', 'bot'), refused(/did you mean `bots`/));
 });
 
 test('a stop that comes between decision and intent wins', async () => {

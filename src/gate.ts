@@ -11,7 +11,7 @@
 import { admit, proposalEntry, type Admitted } from './gate/admit.ts';
 import { answer, previewAnswer, refusedPreview, summaryOf, viewOf } from './gate/answer.ts';
 import { approvalOf, person, proposerOf, withRole } from './gate/approve.ts';
-import { assess } from './gate/assess.ts';
+import { assess, assessHeld } from './gate/assess.ts';
 import {
   commitSteps,
   committedProposal,
@@ -25,8 +25,9 @@ import {
 import { decide } from './gate/decide.ts';
 import { endWaiting, expireIfDue } from './gate/expire.ts';
 import { decisionInput, FREEZE_LOOKBACK_MS } from './gate/facts.ts';
-import { afterDecision, tick } from './gate/finish.ts';
+import { afterDecision, tick, type Ended } from './gate/finish.ts';
 import { release, stop } from './gate/freeze.ts';
+import { decideHeld } from './gate/hold.ts';
 import { openInFlight } from './gate/in-flight.ts';
 import {
   planRequest,
@@ -36,9 +37,11 @@ import {
   type Journey,
 } from './gate/journey.ts';
 import { refusalEntry } from './gate/refuse.ts';
+import { read } from './gate/read.ts';
 import { compensatedBy, inverseDraft } from './gate/rollback.ts';
+import { rowsOf } from './gate/rows.ts';
 import { openWatch, visible } from './gate/watch.ts';
-import type { ApprovalBody, ProposalPage, ProposalView } from './model/api.ts';
+import type { ApprovalBody, ProposalPage, ProposalView, RowPage, RowQuery } from './model/api.ts';
 import type { Draft } from './model/draft.ts';
 import type { EntryBody } from './model/entry.ts';
 import { activeFreeze, type Freeze, type FreezeScope } from './model/freeze.ts';
@@ -48,6 +51,7 @@ import type { Commit, Compensated, ProposalFilter } from './model/ports.ts';
 import type { Principal } from './model/principal.ts';
 import { Problem } from './model/problem.ts';
 import { begin, subjectOf } from './model/proposal.ts';
+import type { ReadBody, ReadResult } from './model/read.ts';
 import type { Result } from './model/result.ts';
 import { isRepeatable } from './policy/evaluate.ts';
 
@@ -75,6 +79,10 @@ export interface Gate {
   ): Promise<Result>;
   view(principal: Principal, id: ProposalId): Promise<ProposalView>;
   list(principal: Principal, filter: ProposalFilter): Promise<ProposalPage>;
+  /** The rows of a proposal, page by page, for those who may see it. */
+  rows(principal: Principal, id: ProposalId, query: RowQuery): Promise<RowPage>;
+  /** Answers an agent's question to a target, and writes down that it did. */
+  read(principal: Principal, body: ReadBody, signal: AbortSignal): Promise<ReadResult>;
   stop(operator: Principal, scope: FreezeScope, reason: string): Promise<Freeze>;
   release(operator: Principal, id: FreezeId, reason: string): Promise<Freeze>;
   freezes(principal: Principal): Promise<readonly Freeze[]>;
@@ -111,10 +119,13 @@ export function openGate(ports: GatePorts, settings: GateSettings): OpenGate {
       answer(store, links, await journey.watch.settled(principal, id, { timeoutMs, signal })),
     view: async (principal, id) => viewOf(await visible(store, principal, id)),
     list: (principal, filter) => list(journey, principal, filter),
+    rows: async (principal, id, query) =>
+      rowsOf(ports.evidence, await visible(store, principal, id), query, ports.clock.now()),
+    read: (principal, body, signal) => read(journey, principal, body, signal),
     stop: async (principal, scope, reason) => {
       const operator = person(principal);
       withRole(operator, 'operator');
-      return stop(ports, operator, scope, reason);
+      return stop(journey, operator, scope, reason);
     },
     release: async (principal, id, reason) => {
       const operator = person(principal);
@@ -137,11 +148,9 @@ async function propose(journey: Journey, principal: Principal, draft: Draft): Pr
       return answer(journey.store, journey.links, first, { replayed: true });
     }
     const compensated = await compensatedBy(journey.store, principal.tenant, draft);
-    const ended = await journey.inFlight.during(admitted.id, async () => {
-      const commit = await beginProposal(journey, principal, admitted, compensated);
-      if (commit.kind === 'conflict') return null;
-      return afterDecision(journey, committedProposal(commit), compensated);
-    });
+    const ended = await journey.inFlight.during(admitted.id, () =>
+      beginProposal(journey, principal, admitted, compensated),
+    );
     journey.watch.changed(admitted.id);
     if (ended !== null) return answer(journey.store, journey.links, ended.proposal);
   }
@@ -161,31 +170,38 @@ function admitDraft(journey: Journey, principal: Principal, draft: Draft): Promi
   });
 }
 
+/** Null where what the proposal was admitted or decided on had moved: nothing was written. */
 async function beginProposal(
   journey: Journey,
   principal: Principal,
   admitted: Admitted & { kind: 'new' },
   compensated: Compensated | null,
-): Promise<Commit> {
+): Promise<Ended | null> {
   const { id, entry, claim, duplicateOf } = admitted;
   const at = journey.clock.now();
   const proposal = begin(entry, { act: id, tenant: principal.tenant, at, index: -1 });
   const fresh = { proposal, isNew: true, prefix: [entry], claim, compensated, duplicateOf };
+  const ended = async (commit: Commit): Promise<Ended | null> => {
+    if (commit.kind === 'conflict') return null;
+    return afterDecision(journey, committedProposal(commit), compensated);
+  };
   const policy = journey.policy();
   const early = await earlyDecision(journey, policy, proposal, duplicateOf);
-  if (early !== undefined) return commitSteps(journey, fresh, [decisionEntry(early)]);
-  const target = targetOf(journey, proposal);
-  const assessed = await assess(
-    { target, clock: journey.clock },
-    planRequest(policy, proposal, compensated),
+  if (early !== undefined) return ended(await commitSteps(journey, fresh, [decisionEntry(early)]));
+  const assessed = await assessHeld(
+    { target: targetOf(journey, proposal), clock: journey.clock },
+    { ...planRequest(policy, proposal, compensated), key: id },
     journey.score(policy),
     journey.never,
   );
   if (assessed.kind === 'refused') {
-    return commitSteps(journey, fresh, [refusalEntry(proposal, policy, assessed, at)]);
+    const refusal = refusalEntry(proposal, policy, assessed, at);
+    return ended(await commitSteps(journey, fresh, [refusal]));
   }
-  const shown = { type: 'preview', assessment: assessed.assessment } as const;
-  return decideAndCommit(journey, { ...fresh, prefix: [entry, shown] });
+  const { assessment, held } = assessed;
+  const steps = { ...fresh, prefix: [entry, { type: 'preview', assessment }] } as const;
+  if (held !== null) return decideHeld(journey, steps, held);
+  return ended(await decideAndCommit(journey, steps));
 }
 
 // ---- people
@@ -269,6 +285,9 @@ async function preview(
     signal,
   );
   if (assessed.kind === 'refused') return refusedPreview(assessed);
+  // Nothing is proposed, so nobody can come back for the images.
+  const { evidence } = assessed.assessment.plan;
+  if (evidence !== null) await journey.evidence?.remove(evidence.id);
   const decision = decide(
     await decisionInput(journey, policy, proposal, {
       assessment: assessed.assessment,

@@ -6,6 +6,8 @@
  * (`tick`), published ledger; only then does it listen.
  */
 import { strict as assert } from 'node:assert';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Surroundings } from './connectors/connector.ts';
 import { CONNECTORS } from './connectors/index.ts';
 import type { Score } from './gate/assess.ts';
 import { openGate, type OpenGate } from './gate.ts';
@@ -22,6 +24,7 @@ import {
   type ConfigurationInForce,
 } from './main/configuration.ts';
 import { openCredentials } from './main/credentials.ts';
+import { SWEEP_MS, sweepEvidence } from './main/evidence-sweep.ts';
 import {
   dataFolder,
   exists,
@@ -32,8 +35,11 @@ import {
 } from './main/folder.ts';
 import { listen } from './main/listen.ts';
 import { provideOperator } from './main/operator.ts';
+import { readLine } from './main/read-line.ts';
+import { operationsOf } from './main/operations.ts';
 import { keepTargets, TARGETS_ASKED_MS, type TargetsInView } from './main/targets.ts';
 import { takeTurns } from './main/turns.ts';
+import { openUploads, type UploadStore } from './main/uploads.ts';
 import { VERSION } from './main/version.ts';
 import { systemRandom, wallClock } from './main/world.ts';
 import type { GatewayStatus } from './model/api.ts';
@@ -41,10 +47,13 @@ import { tenantId, type TenantId } from './model/ids.ts';
 import type { Configuration, Policy } from './model/policy.ts';
 import type { Clock, Notifier, Random, Signer, Store, Target } from './model/ports.ts';
 import { Problem } from './model/problem.ts';
+import type { ReadLog } from './model/read.ts';
 import { matchesResource } from './policy/match.ts';
 import { assessRisk } from './policy/risk.ts';
 import { openApp } from './server/app.ts';
 import type { Log } from './server/problem.ts';
+import { openEvidenceFiles, type EvidenceFolder } from './store/evidence-files.ts';
+import { openReadLog } from './store/read-log.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 
 /** How often what waits is expired, what is in doubt is asked after, and the file is looked at. */
@@ -118,15 +127,26 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
     { ...ground, path: options.configPath, onChange: (line) => log(line, undefined) },
     first,
   );
-  const targets = await openTargets(first, options, opened);
+  const { evidence, reads } = await openFiles(ground, options, opened);
+  const uploads = openUploads(folder.uploads, clock);
+  const targets = await openTargets(first, options, { evidence, uploads, clock, log }, opened);
   const inView = keepTargets(ground, targets, log);
   const publisher = await openPublisher(ground);
   opened.add(() => publisher.publish());
   await recordPolicy(ground, first);
   await provideOperator(ground, false);
 
+  const find = (name: string): Target | undefined => targets.get(name);
   const gate = openGate(
-    { store, targets: { find: (name) => targets.get(name) }, clock, random, notifier: SILENT },
+    {
+      store,
+      targets: { find, names: () => [...targets.keys()] },
+      clock,
+      random,
+      notifier: SILENT,
+      evidence,
+      reads,
+    },
     { policy: () => configuration.current().policy, score: scoreOf, links: { human: () => null } },
   );
   opened.add(() => gate.drain());
@@ -138,9 +158,11 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   const app = openApp({
     gate,
     credentials: openCredentials({ ...ground, configuration: configuration.current }),
+    operations: () => operationsOf(targets),
     status: () => statusOf(ground, configuration, inView, startedAt),
     ledgerFolder: folder.ledger,
     allowedHosts: first.allowedHosts,
+    uploads,
     version: VERSION,
     log,
   });
@@ -148,7 +170,8 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   const url = await listen(app, { ...first.listen, ...listenOptions(options) });
   await writePlace(folder, { url, pid: process.pid, startedAt });
   opened.add(() => removePlace(folder));
-  opened.add(keepTurning({ clock, log, gate, configuration, publisher, inView }));
+  const kept = { evidence, uploads };
+  opened.add(keepTurning({ ...ground, ...kept, log, gate, configuration, publisher, inView }));
 
   return {
     url,
@@ -168,7 +191,11 @@ function openPublisher({ folder, signer, store, tenant }: Ground): Promise<Publi
     signer,
     source: {
       tree: () => store.tree(tenant),
-      entries: (from, limit) => store.entries(tenant, from, limit),
+      entries: async (from, limit) => {
+        // A long publication stands in nobody's way: between two reads the process answers others.
+        await nextTurn();
+        return store.entries(tenant, from, limit);
+      },
     },
   });
 }
@@ -251,9 +278,34 @@ async function begin({ store, tenant, signer, clock }: Ground): Promise<void> {
   await commitLog({ store, clock, tenant }, [{ type: 'genesis', origin: signer.name }]);
 }
 
+/** What is kept in files beside the store. */
+async function openFiles(
+  { folder, clock }: Ground,
+  { log }: GatewayOptions,
+  opened: Opened,
+): Promise<{ readonly evidence: EvidenceFolder; readonly reads: ReadLog }> {
+  const evidence = await openEvidenceFiles({
+    folder: folder.evidence,
+    keyPath: folder.evidenceKey,
+    now: () => clock.now(),
+  });
+  const reads = await openReadLog({ path: folder.reads });
+  opened.add(() => reads.close());
+  return {
+    evidence,
+    reads: {
+      record: async (read) => {
+        await reads.record(read);
+        log(readLine(read), undefined);
+      },
+    },
+  };
+}
+
 async function openTargets(
   { targets }: Configuration,
   { environment }: GatewayOptions,
+  surroundings: Surroundings,
   opened: Opened,
 ): Promise<ReadonlyMap<string, Target>> {
   const map = new Map<string, Target>();
@@ -267,7 +319,7 @@ async function openTargets(
         { at: `/targets/${name}/kind` },
       );
     }
-    const target = await connector.open(name, settings, environment);
+    const target = await connector.open(name, settings, environment, surroundings);
     opened.add(() => target.close());
     map.set(name, target);
   }
@@ -292,6 +344,10 @@ function listenOptions({ host, port }: GatewayOptions): { host?: string; port?: 
 /** Starts the timers; what it returns ends them and waits for their last turns. */
 function keepTurning(gateway: {
   readonly clock: Clock;
+  readonly store: Store;
+  readonly tenant: TenantId;
+  readonly evidence: EvidenceFolder;
+  readonly uploads: UploadStore;
   readonly log: Log;
   readonly gate: OpenGate;
   readonly configuration: ConfigurationInForce;
@@ -315,6 +371,8 @@ function keepTurning(gateway: {
     turns('reading the configuration', TICK_MS, () => configuration.reload()),
     turns('asking the targets', TARGETS_ASKED_MS, () => inView.look()),
     turns('publishing the ledger', PUBLISH_MS, () => publisher.publish()),
+    turns('removing old evidence', SWEEP_MS, () => sweepEvidence(gateway)),
+    turns('removing old uploads', SWEEP_MS, () => gateway.uploads.sweep()),
   ];
   return async () => {
     stop.abort();

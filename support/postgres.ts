@@ -158,7 +158,7 @@ function prepare(
       chownSync(folder, account.uid, account.gid);
       chownSync(join(folder, 'password'), account.uid, account.gid);
     }
-    const bin = findBinaries(options.prefer ?? 'embedded', folder, account);
+    const bin = findBinaries(options.prefer ?? 'newest', folder, account);
     const settings = {
       ...options.settings,
       listen_addresses: HOST,

@@ -29,6 +29,16 @@ const STEPS: Readonly<Record<Order['scenario'], readonly string[]>> = {
     'before commit 2',
     'after commit 2',
   ],
+  held: [
+    'before hold 1',
+    'after hold 1',
+    'before commit 1',
+    'after commit 1',
+    'before keep 1',
+    'after keep 1',
+    'before commit 2',
+    'after commit 2',
+  ],
   approved: [
     'after commit 1',
     'before commit 2',
@@ -113,7 +123,7 @@ function assertSettled(states: readonly string[]): void {
   }
 }
 
-for (const scenario of ['autonomous', 'approved', 'rollback'] as const) {
+for (const scenario of ['autonomous', 'held', 'approved', 'rollback'] as const) {
   describe(`G1, G3, L1: killed in the ${scenario} journey`, () => {
     for (const killAt of STEPS[scenario]) {
       test(`${killAt}: every proposal ends rightly, and the retry has one effect`, async () => {

@@ -62,10 +62,11 @@ describe('the published package', () => {
   });
 
   test('has the thread that parses statements', async () => {
-    const url = pathToFileURL(join(installed, 'dist/connectors/postgres/parse.js')).href;
-    const script = `import { openParser } from '${url}';
+    const built = pathToFileURL(join(installed, 'dist/connectors/postgres/')).href;
+    const script = `import { openParser } from '${built}text/parse.js';
+      import { parsePostgresSettings } from '${built}settings.js';
       const parser = openParser();
-      const { kind } = await parser.parse('DELETE FROM a WHERE b = 1', ['public']);
+      const { kind } = await parser.parse('DELETE FROM a WHERE b = 1', parsePostgresSettings('a', { url: 'postgres://b' }));
       await parser.close();
       console.log(kind);`;
     await writeFile(join(folder, 'parse.mjs'), script);

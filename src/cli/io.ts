@@ -1,6 +1,7 @@
 /** What a command sees of the process: tests hand in their own. */
 import { createInterface } from 'node:readline/promises';
 import { isatty } from 'node:tty';
+import { EXIT } from './exit.ts';
 
 /** One output stream. */
 export interface Output {
@@ -53,15 +54,48 @@ export function processIo(): Io {
 
 function output(stream: NodeJS.WriteStream & { readonly fd: number }): Output {
   const isTerminal = isatty(stream.fd);
-  // `writegate show … | head`: who stops reading has seen enough, and that is no error of ours.
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+  // Without a listener the process would end; the callback of each write says more.
+  stream.on('error', () => undefined);
+  const what = stream.fd === process.stdout.fd ? 'answer' : 'log';
+  const lossy = lossyWriter((text, done) => void stream.write(text, done), what);
+  process.on('exit', (code) => {
+    if (lossy.lost() > 0 && code === 0) process.exitCode = EXIT.problem;
   });
   return {
     isTerminal,
     columns: isTerminal ? Math.max(stream.columns, 40) : 80,
-    write: (text) => void stream.write(text),
+    write: lossy.write,
   };
+}
+
+/**
+ * Writes lines that may be lost: a full disk under a log stops no gateway. Lines of a log that were
+ * lost are counted, and the count is written once a line goes through again; that an answer was
+ * lost is said on standard error. What is lost at the end makes the exit code that of a problem.
+ */
+export function lossyWriter(
+  put: (text: string, done: (error?: NodeJS.ErrnoException | null) => void) => void,
+  what: 'answer' | 'log',
+): { readonly write: (text: string) => void; readonly lost: () => number } {
+  let lost = 0;
+  const failed = (text: string, error: NodeJS.ErrnoException): void => {
+    // `writegate show … | head`: who stops reading has seen enough, and that is no error of ours.
+    if (error.code === 'EPIPE') return;
+    if (what === 'answer' && lost === 0) {
+      process.stderr.write(`standard output cannot be written (${error.code ?? error.name})\n`);
+    }
+    lost += text.split('\n').length - 1;
+  };
+  const write = (text: string): void => {
+    put(text, (error) => {
+      if (error) return failed(text, error);
+      if (what === 'answer' || lost === 0) return;
+      const lines = lost === 1 ? '1 line' : `${lost} lines`;
+      lost = 0;
+      write(`${lines} before this could not be written\n`);
+    });
+  };
+  return { write, lost: () => lost };
 }
 
 async function readInput(bytesMax: number): Promise<string> {

@@ -6,7 +6,7 @@ import { exists, readText } from '../main/folder.ts';
 import { folderOf } from './connect.ts';
 import { EXIT } from './exit.ts';
 import type { Io } from './io.ts';
-import { counted, field, paragraph, whole, type Look } from './look.ts';
+import { counted, field, heading, paragraph, whole, type Look } from './look.ts';
 import {
   print,
   UsageError,
@@ -90,9 +90,11 @@ export function reportLines(
   look: Look,
 ): readonly string[] {
   const { figures, findings } = report;
-  const verdict = report.ok ? look.paint.green('verified') : look.paint.red('NOT verified');
   return [
-    `${verdict}  ${report.origin ?? 'no log'}`,
+    ...heading(look, [
+      report.ok ? ['verified', look.paint.green] : ['NOT verified', look.paint.red],
+      [report.origin ?? 'no log'],
+    ]),
     ...whole(look, 'folder', report.folder),
     ...field(look, 'entries', `${report.entries} of ${report.size}`),
     ...(report.root === null ? [] : whole(look, 'root', report.root)),

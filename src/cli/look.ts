@@ -52,6 +52,35 @@ export function whole(look: Look, label: string, word: string): readonly string[
   return [`  ${look.paint.dim(label)}`, `    ${inert(word)}`];
 }
 
+/**
+ * Lays out the parts of a heading beside one another, two spaces apart; a part that does not fit
+ * goes on to a line of its own, and one that is wider than a line is broken like a paragraph.
+ */
+export function heading(
+  look: Look,
+  parts: readonly (readonly [text: string, paint?: Paint])[],
+): readonly string[] {
+  const lines: string[] = [];
+  let line = '';
+  let columns = 0;
+  for (const [text, paint = plain] of parts) {
+    const safe = inert(text);
+    const width = columnsOf(safe);
+    if (columns > 0 && columns + 2 + width <= look.columns) {
+      line += `  ${paint(safe)}`;
+      columns += 2 + width;
+      continue;
+    }
+    if (columns > 0) lines.push(line);
+    const indent = lines.length === 0 ? '' : '  ';
+    const broken = paragraph(look, text, { indent, paint });
+    lines.push(...broken.slice(0, -1));
+    line = broken.at(-1) ?? '';
+    columns = broken.length > 1 ? look.columns : columnsOf(indent) + width;
+  }
+  return [...lines, line];
+}
+
 /** Lays out foreign text of several lines behind a bar, so that none can pass for ours. */
 export function quoted(look: Look, text: string, indent = '  '): readonly string[] {
   const bar = `${indent}│ `;

@@ -1,9 +1,11 @@
 /** The command `writegate`: one file per command beside this one. */
 import { Command, CommanderError } from 'commander';
+import { addAdd } from './add.ts';
 import { addAgent } from './agent.ts';
 import { addApprove } from './approve.ts';
 import { addCancel } from './cancel.ts';
 import { addDeny } from './deny.ts';
+import { addDoctor } from './doctor.ts';
 import { EXIT, EXIT_HELP, type ExitCode } from './exit.ts';
 import { addInbox } from './inbox.ts';
 import { addInit } from './init.ts';
@@ -14,13 +16,16 @@ import { addMcp } from './mcp.ts';
 import { addPerson } from './person.ts';
 import { addPreview } from './preview.ts';
 import { addPropose } from './propose.ts';
+import { addRead } from './read.ts';
 import { addResume } from './resume.ts';
 import { addRollback } from './rollback.ts';
+import { addRows } from './rows.ts';
 import { report, reportUsage, type Shell } from './shell.ts';
 import { addShow } from './show.ts';
 import { addStatus } from './status.ts';
 import { addStop } from './stop.ts';
 import { addUp } from './up.ts';
+import { addUpload } from './upload.ts';
 import { VERSION } from '../main/version.ts';
 
 /** Runs one command line, without the program's name, and returns the exit code. */
@@ -75,6 +80,8 @@ function buildProgram(shell: Shell, usage: string[]): Command {
 
   program.commandsGroup('Set up:');
   addInit(program, shell);
+  addAdd(program, shell);
+  addDoctor(program, shell);
   addUp(program, shell);
   addAgent(program, shell);
   addPerson(program, shell);
@@ -84,10 +91,13 @@ function buildProgram(shell: Shell, usage: string[]): Command {
   addStatus(program, shell);
   addList(program, shell);
   addCancel(program, shell);
+  addRead(program, shell);
+  addUpload(program, shell);
   addMcp(program, shell);
   program.commandsGroup('Decide:');
   addInbox(program, shell);
   addShow(program, shell);
+  addRows(program, shell);
   addApprove(program, shell);
   addDeny(program, shell);
   addRollback(program, shell);

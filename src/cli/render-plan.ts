@@ -2,13 +2,14 @@
 import type { ProposalView } from '../model/api.ts';
 import type { Approval, Decision, Finding } from '../model/decision.ts';
 import { isTerminal } from '../model/lifecycle.ts';
-import type { Assessment, Attribution, Effect, Plan, ResourceCount } from '../model/plan.ts';
+import type { Assessment, ColumnChange, ResourceCount } from '../model/plan.ts';
 import type { JsonObject } from '../lib/json.ts';
 import { moneyText } from '../lib/money.ts';
-import { inert, inertJson } from '../lib/terminal.ts';
+import { inertJson } from '../lib/terminal.ts';
 import {
   counted,
   field,
+  heading,
   instant,
   nextCommands,
   paragraph,
@@ -18,14 +19,9 @@ import {
   whole,
   type Look,
 } from './look.ts';
-import { differenceLines, effectName } from './render-difference.ts';
+import { differenceLines } from './render-difference.ts';
 import { stateMark } from './render-result.ts';
-
-/** Rows on one page of `show`. */
-export const PAGE_ROWS = 25;
-
-/** Which rows to print: one page, counted from 1, or all. */
-export type RowsShown = { readonly kind: 'all' } | { readonly kind: 'page'; readonly page: number };
+import { causeText, rowLines, type RowsShown } from './render-rows.ts';
 
 /** Lays out a proposal: sentence, counts, why held, rows, reversibility, provenance, digest. */
 export function planLines(
@@ -34,7 +30,7 @@ export function planLines(
   options: { readonly now: number; readonly rows: RowsShown },
 ): readonly string[] {
   return [
-    `${stateMark(view.state, look)}  ${inert(view.id)}`,
+    ...heading(look, [stateMark(view.state, look), [view.id]]),
     ...paragraph(look, view.headline ?? 'nothing was measured', { paint: look.paint.bold }),
     ...(view.assessment === null ? [] : measureLines(view.assessment, look, options.now)),
     ...(view.decision === null ? [] : decisionLines(view.decision, view, look)),
@@ -60,6 +56,7 @@ function measureLines(assessment: Assessment, look: Look, now: number): readonly
   return [
     ...(isOneWay ? reversible : []),
     ...countLines(plan.counts, look),
+    ...columnLines(plan.columns, look),
     ...plan.value.flatMap((value) =>
       field(look, 'value', moneyText(BigInt(value.amountMinor), value.currency)),
     ),
@@ -82,13 +79,6 @@ function measureLines(assessment: Assessment, look: Look, now: number): readonly
     ...field(look, 'measured', `${span(now - assessment.assessedAt)} ago`),
   ];
 }
-
-const INDIRECT: Readonly<Record<Exclude<Attribution, 'direct'>, string>> = {
-  cascade: 'by cascade',
-  rule: 'by rule',
-  trigger: 'by trigger',
-  indirect: 'indirectly',
-};
 
 /** Deletes first, then updates, then inserts; what the statement names apart from its consequences. */
 function countLines(counts: readonly ResourceCount[], look: Look): readonly string[] {
@@ -117,10 +107,36 @@ function countLine(count: ResourceCount, label: string, look: Look): readonly st
     .filter(([rows]) => rows > 0)
     .map(([rows, verb]) => `${rows.toLocaleString('en-GB')} ${verb}`)
     .join(', ');
-  const how = count.attribution === 'direct' ? '' : ` ${INDIRECT[count.attribution]}`;
-  const via = count.via === null ? '' : ` (${count.via})`;
-  const text = `${count.resource}: ${tally === '' ? 'no rows' : tally}${how}${via}`;
+  const { attribution, via } = count;
+  const how = attribution === 'direct' ? '' : ` ${causeText({ attribution, via })}`;
+  const text = `${count.resource}: ${tally === '' ? 'no rows' : tally}${how}`;
   return field(look, label, text, count.deleted > 0 ? look.paint.red : undefined);
+}
+
+/** `status: "open" → "closed" in 40 rows`: the whole write at a glance, column by column. */
+function columnLines(columns: readonly ColumnChange[], look: Look): readonly string[] {
+  return columns.flatMap((change) => {
+    const { resource, column, rows, examples } = change;
+    const [first] = examples;
+    const isOne = examples.length === 1 && first?.rows === rows;
+    const changes = examples.map(
+      ({ before, after, rows: of }) =>
+        `${shown(before)} → ${shown(after)}${isOne ? '' : ` in ${of.toLocaleString('en-GB')}`}`,
+    );
+    const told = examples.reduce((sum, example) => sum + example.rows, 0);
+    const others =
+      examples.length > 0 && told < rows
+        ? [`others in ${(rows - told).toLocaleString('en-GB')}`]
+        : [];
+    const tail = isOne ? ` in ${counted(rows, 'row')}` : '';
+    const head = isOne ? '' : ` in ${counted(rows, 'row')}`;
+    const text = [...changes, ...others].join('; ');
+    return field(
+      look,
+      'column',
+      `${resource}.${column}${head}${text === '' ? '' : `: ${text}`}${tail}`,
+    );
+  });
 }
 
 function decisionLines(decision: Decision, view: ProposalView, look: Look): readonly string[] {
@@ -163,83 +179,6 @@ function routeLines(decision: Decision, look: Look): readonly string[] {
       `${counted(step.quorum, 'person', 'people')} of ${step.groups.length === 0 ? 'any approver' : step.groups.join(', ')}`,
     ),
   );
-}
-
-function rowLines(plan: Plan, id: string, look: Look, rows: RowsShown): readonly string[] {
-  const { effects } = plan;
-  if (effects.length === 0 && plan.effectsOmitted === 0) return [];
-  const from = rows.kind === 'all' ? 0 : (rows.page - 1) * PAGE_ROWS;
-  const to = rows.kind === 'all' ? effects.length : Math.min(from + PAGE_ROWS, effects.length);
-  const total = effects.length + plan.effectsOmitted;
-  const title =
-    from >= to
-      ? `Rows: none on this page, ${total.toLocaleString('en-GB')} in all`
-      : `Rows ${from + 1} to ${to} of ${total.toLocaleString('en-GB')}, direct`;
-  return [
-    '',
-    look.paint.bold(title),
-    ...effects.slice(from, to).flatMap((effect) => effectLines(effect, plan, look)),
-    ...leftLines(plan, { id, to, page: rows.kind === 'page' ? rows.page : 0 }, look),
-  ];
-}
-
-function leftLines(
-  plan: Plan,
-  shownRows: { readonly id: string; readonly to: number; readonly page: number },
-  look: Look,
-): readonly string[] {
-  const { id, to, page } = shownRows;
-  const left = plan.effects.length - to;
-  return [
-    ...(left <= 0
-      ? []
-      : paragraph(
-          look,
-          `${counted(left, 'more row')}: writegate show ${id} --page ${page + 1}, or --all`,
-          { indent: '  ', paint: look.paint.yellow },
-        )),
-    ...(plan.effectsOmitted === 0
-      ? []
-      : paragraph(
-          look,
-          `${counted(plan.effectsOmitted, 'row')} beyond these are counted and covered by the plan digest, but their images are not kept`,
-          { indent: '  ', paint: look.paint.yellow },
-        )),
-  ];
-}
-
-function effectLines(effect: Effect, plan: Plan, look: Look): readonly string[] {
-  const masked = new Set(plan.maskedColumns);
-  const value = (column: string, image: Effect['before']): string =>
-    image !== null && masked.has(`${effect.resource}.${column}`)
-      ? `(known at commit)`
-      : shown(cell(image, column));
-  const paint = effect.kind === 'delete' ? look.paint.red : undefined;
-  const columns = Object.keys({ ...effect.before, ...effect.after }).filter(
-    (column) =>
-      effect.kind !== 'update' ||
-      cell(effect.before, column) !== cell(effect.after, column) ||
-      masked.has(`${effect.resource}.${column}`),
-  );
-  return [
-    ...paragraph(look, effectName(effect), { indent: '  ', ...(paint && { paint }) }),
-    ...columns.flatMap((column) => {
-      const before = shown(cell(effect.before, column));
-      const after = value(column, effect.after);
-      const text =
-        effect.kind === 'update'
-          ? `${before} → ${after}`
-          : effect.kind === 'delete'
-            ? before
-            : after;
-      return paragraph(look, `${column}: ${text}`, { indent: '      ' });
-    }),
-  ];
-}
-
-/** A column may be called `constructor`: only what the image itself holds is its value. */
-function cell(image: Effect['before'], column: string): string | null {
-  return image !== null && Object.hasOwn(image, column) ? (image[column] ?? null) : null;
 }
 
 function provenanceLines(view: ProposalView, look: Look): readonly string[] {

@@ -6,6 +6,7 @@ import type { Result } from '../model/result.ts';
 import {
   counted,
   field,
+  heading,
   instant,
   nextCommands,
   paragraph,
@@ -20,7 +21,7 @@ import { inert, pad } from '../lib/terminal.ts';
 /** Lays out one result: state, headline, code and reason, digest, the next command. */
 export function resultLines(result: Result, look: Look, now: number): readonly string[] {
   return [
-    `${stateMark(result.state, look)}  ${inert(result.proposalId ?? 'nothing proposed')}`,
+    ...heading(look, [stateMark(result.state, look), [result.proposalId ?? 'nothing proposed']]),
     ...(result.headline === null
       ? []
       : paragraph(look, result.headline, { indent: '  ', paint: look.paint.bold })),
@@ -61,7 +62,9 @@ function stateLines(result: Result, look: Look, now: number): readonly string[] 
         ...conflict.columns.flatMap((column) =>
           paragraph(
             look,
-            `${column.column}: expected ${shown(column.expected)}, found ${shown(column.found)}`,
+            `${column.column}: ` +
+              (column.before === undefined ? '' : `before the write ${shown(column.before)}, `) +
+              `expected ${shown(column.expected)}, found ${shown(column.found)}`,
             { indent: '    ' },
           ),
         ),
@@ -111,21 +114,24 @@ function nextOf(result: Result): readonly string[] {
   }
 }
 
-/** The state as a word that stands out. */
-export function stateMark(state: State | 'previewed', look: Look): string {
+/** The state as a word that stands out: a part of a heading. */
+export function stateMark(
+  state: State | 'previewed',
+  look: Look,
+): readonly [text: string, paint: (text: string) => string] {
   const word = state.replace('_', ' ');
   switch (state) {
     case 'applied':
-      return look.paint.green(word);
+      return [word, look.paint.green];
     case 'denied':
     case 'refused':
     case 'in_doubt':
-      return look.paint.red(word);
+      return [word, look.paint.red];
     case 'waiting':
     case 'stale':
-      return look.paint.yellow(word);
+      return [word, look.paint.yellow];
     default:
-      return look.paint.bold(word);
+      return [word, look.paint.bold];
   }
 }
 
@@ -136,7 +142,11 @@ export function listLines(
   now: number,
 ): readonly string[] {
   return items.flatMap((item) => [
-    `${inert(item.id)}  ${stateMark(item.state, look)}  ${look.paint.dim(`${span(now - item.proposedAt)} ago`)}`,
+    ...heading(look, [
+      [item.id],
+      stateMark(item.state, look),
+      [`${span(now - item.proposedAt)} ago`, look.paint.dim],
+    ]),
     ...paragraph(look, item.headline ?? `${item.operation} on ${item.target}, not measured`, {
       indent: '  ',
       paint: look.paint.bold,
@@ -165,7 +175,11 @@ export function scopeText(scope: FreezeScope): string {
 /** Lays out freezes, one block each. */
 export function freezeLines(freezes: readonly Freeze[], look: Look): readonly string[] {
   return freezes.flatMap((freeze) => [
-    `${freeze.id}  ${freeze.releasedAt === null ? look.paint.red('stopped') : look.paint.green('released')}  ${inert(scopeText(freeze.scope))}`,
+    ...heading(look, [
+      [freeze.id],
+      freeze.releasedAt === null ? ['stopped', look.paint.red] : ['released', look.paint.green],
+      [scopeText(freeze.scope)],
+    ]),
     ...field(look, 'reason', freeze.reason),
     ...field(look, 'by', `${freeze.by} at ${instant(freeze.at)}`),
   ]);

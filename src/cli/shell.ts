@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { inert, inertJson, wrap } from '../lib/terminal.ts';
 import { GatewayProblem } from '../client/problem.ts';
+import { diskProblem } from '../main/folder.ts';
 import { Problem } from '../model/problem.ts';
 import { problemDocument } from '../server/problem.ts';
 import { EXIT, type ExitCode } from './exit.ts';
@@ -100,6 +101,8 @@ function problemOf(error: unknown): Problem {
     const at = error.at === null ? {} : { at: error.at };
     return new Problem(error.code, error.message, { ...at, cause: error });
   }
+  const ofDisk = diskProblem(error);
+  if (ofDisk !== undefined) return ofDisk;
   return new Problem('bug', unexpected(error), { cause: error });
 }
 

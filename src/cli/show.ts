@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { connect, readProposalId } from './connect.ts';
-import { planLines, type RowsShown } from './render-plan.ts';
+import { planLines } from './render-plan.ts';
+import type { RowsShown } from './render-rows.ts';
 import {
   print,
   UsageError,
@@ -22,7 +23,7 @@ export function addShow(program: Command, shell: Shell): void {
     .command('show')
     .description('show a proposal: measured effect, why it was held, every row, its digest')
     .argument('<id>', 'proposal')
-    .option('--all', 'every row')
+    .option('--all', 'every row that the plan itself holds; `rows` has all of them')
     .option('--page <number>', 'one page of rows');
   withExample(withConnection(command), 'writegate show prop_01… --all').action(
     (id: string, options: ShowOptions) => show(shell, id, options),

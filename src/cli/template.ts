@@ -22,7 +22,8 @@ mode: active
 targets:
   crm:
     kind: postgres
-    # A role with only the rights that agents may ever need; docs/guide/operator.md has the SQL.
+    # A role with only the rights that agents may ever need. \`writegate add postgres URL --name crm\`
+    # makes it, with those for reads, evidence and taking back; docs/guide/operator.md has the SQL.
     url: ${JSON.stringify(urlReference)}
     schemas: [public]
     # Only these tables; without the line, every table of the schemas.

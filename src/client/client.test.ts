@@ -14,10 +14,13 @@ import {
   fakeGate,
   FREEZE,
   FREEZE_ID,
+  OPERATIONS,
   OPERATOR,
   PERSON,
   PROPOSAL_ID,
+  READS,
   RESULTS,
+  ROWS,
   STATUS,
   SUMMARY,
   TOKENS,
@@ -68,7 +71,7 @@ async function connected(t: TestContext, token: string, gate = fakeGate()): Prom
 
 test('each call of an agent reaches the gate and brings its answer back', async (t) => {
   const { client, gate } = await connected(t, TOKENS.agent);
-  const given = (): unknown => gate.calls.at(-1)?.given.slice(0, 3);
+  const given = (): readonly unknown[] | undefined => gate.calls.at(-1)?.given.slice(0, 3);
   assert.deepEqual(await client.preview(DRAFT), RESULTS.previewed);
   assert.deepEqual(await client.propose({ ...DRAFT, idempotencyKey: 'k' }), RESULTS.waiting);
   assert.deepEqual(await client.propose(DRAFT, { waitMs: 9 }), RESULTS.waiting);
@@ -89,9 +92,16 @@ test('each call of an agent reaches the gate and brings its answer back', async 
     AGENT,
     { states: ['waiting', 'stale'], limit: 2, before: PROPOSAL_ID },
   ]);
+  assert.deepEqual(await client.rows(PROPOSAL_ID), ROWS);
+  assert.deepEqual(await client.rows(PROPOSAL_ID, { from: 100, limit: 50, kind: 'delete' }), ROWS);
+  assert.deepEqual(given(), [AGENT, PROPOSAL_ID, { from: 100, limit: 50, kind: 'delete' }]);
+  const question = { target: 'crm', arguments: { statement: 'select 1' } };
+  assert.deepEqual(await client.read(question), READS.read);
+  assert.deepEqual(given()?.slice(0, 2), [AGENT, question]);
   assert.deepEqual(await client.cancel(PROPOSAL_ID), RESULTS.cancelled);
   assert.deepEqual(await client.rollback(PROPOSAL_ID), RESULTS.waiting);
   assert.deepEqual(await client.freezes(), { items: [FREEZE] });
+  assert.deepEqual(await client.operations(), { items: OPERATIONS });
   assert.deepEqual(await client.gatewayStatus(), STATUS);
 });
 

@@ -6,11 +6,16 @@ import type {
   DraftBody,
   FreezePage,
   GatewayStatus,
+  OperationPage,
   ProposalPage,
   ProposalView,
+  UploadAnswer,
+  RowPage,
+  RowQuery,
 } from '../model/api.ts';
 import type { Freeze, FreezeScope } from '../model/freeze.ts';
 import type { State } from '../model/lifecycle.ts';
+import type { ReadBody, ReadResult } from '../model/read.ts';
 import type { Result } from '../model/result.ts';
 import { send, type Request, type TransportOptions } from './transport.ts';
 
@@ -40,6 +45,8 @@ export interface ListOptions extends CallOptions {
   readonly before?: string;
 }
 
+export interface RowsOptions extends CallOptions, RowQuery {}
+
 /** Every method throws `GatewayProblem` for a call that could not be taken. */
 export interface Client {
   /** Measures a write and takes it back; nothing is proposed. */
@@ -56,11 +63,23 @@ export interface Client {
   status(id: string, options?: CallOptions): Promise<Result>;
   view(id: string, options?: CallOptions): Promise<ProposalView>;
   list(options?: ListOptions): Promise<ProposalPage>;
+  /** Rows of a proposal, at most 1,000 at once; `left` says how many come after them. */
+  rows(id: string, options?: RowsOptions): Promise<RowPage>;
+  /** Asks a target something, as an agent; a refusal is an answer like any other. */
+  read(body: ReadBody, options?: CallOptions): Promise<ReadResult>;
   cancel(id: string, options?: CallOptions): Promise<Result>;
   /** A person's yes or no to the digest that was on the screen. */
   approve(id: string, approval: ApprovalBody, options?: CallOptions): Promise<Result>;
   /** Proposes the inverse of an applied write. */
   rollback(id: string, options?: CallOptions): Promise<Result>;
+  /**
+   * Sends a file of rows for an `import` to come; kept for a day. `openAsBlob` of `node:fs` gives a file
+   * that is not read into memory.
+   */
+  upload(
+    content: Blob | Uint8Array<ArrayBuffer> | string,
+    options: CallOptions & { readonly format: 'csv' | 'ndjson' },
+  ): Promise<UploadAnswer>;
   stop(scope: FreezeScope, reason: string, options?: CallOptions): Promise<Freeze>;
   release(freezeId: string, reason: string, options?: CallOptions): Promise<Freeze>;
   freezes(options?: CallOptions): Promise<FreezePage>;
@@ -68,10 +87,14 @@ export interface Client {
   /** Every credential, revoked ones too; for operators. */
   credentials(options?: CallOptions): Promise<CredentialPage>;
   revokeCredential(credentialId: string, options?: CallOptions): Promise<void>;
+  /** What the targets offer, with the form of the arguments. */
+  operations(options?: CallOptions): Promise<OperationPage>;
   gatewayStatus(options?: CallOptions): Promise<GatewayStatus>;
 }
 
 const WAIT_DEFAULT_MS = 50_000;
+
+const MEDIA_TYPES = { csv: 'text/csv', ndjson: 'application/x-ndjson' } as const;
 
 /** Makes a client of one gateway. It opens nothing and holds nothing but the token. */
 export function createClient(options: ClientOptions): Client {
@@ -97,10 +120,19 @@ export function createClient(options: ClientOptions): Client {
     view: (id, call) => get(proposal(id), call),
     list: ({ signal, state, limit, before } = {}) =>
       get(`/v1/proposals${query({ state, limit, before })}`, { signal }),
+    rows: (id, { signal, from, limit, resource, kind } = {}) =>
+      get(`${proposal(id)}/rows${query({ from, limit, resource, kind })}`, { signal }),
+    read: (body, call) => post('/v1/reads', { body, isRepeatable: true, signal: call?.signal }),
     cancel: (id, call) => post(`${proposal(id)}/cancel`, { signal: call?.signal }),
     approve: (id, approval, call) =>
       post(`${proposal(id)}/approvals`, { body: approval, signal: call?.signal }),
     rollback: (id, call) => post(`${proposal(id)}/rollback`, { signal: call?.signal }),
+    upload: (content, { format, signal }) =>
+      post('/v1/uploads', {
+        file: { content, type: MEDIA_TYPES[format] },
+        isRepeatable: true,
+        signal,
+      }),
     stop: (scope, reason, call) =>
       post('/v1/freezes', { body: { scope, reason }, signal: call?.signal }),
     release: (id, reason, call) =>
@@ -114,6 +146,7 @@ export function createClient(options: ClientOptions): Client {
     credentials: (call) => get('/v1/credentials', call),
     revokeCredential: (id, call) =>
       post(`/v1/credentials/${encodeURIComponent(id)}/revoke`, { signal: call?.signal }),
+    operations: (call) => get('/v1/operations', call),
     gatewayStatus: (call) => get('/v1/status', call),
   };
 }

@@ -5,6 +5,7 @@ export {
   type Client,
   type ClientOptions,
   type ListOptions,
+  type RowsOptions,
   type WaitOptions,
 } from './client.ts';
 export { GatewayProblem } from './problem.ts';
@@ -17,12 +18,18 @@ export type {
   DraftBody,
   FreezePage,
   GatewayStatus,
+  OperationPage,
+  OperationView,
   ProposalPage,
   ProposalSummary,
   ProposalView,
+  UploadAnswer,
+  RowPage,
+  RowQuery,
 } from '../model/api.ts';
 export type { Freeze, FreezeScope } from '../model/freeze.ts';
 export type { State } from '../model/lifecycle.ts';
-export type { PlanDifference } from '../model/plan.ts';
+export type { Effect, PlanDifference } from '../model/plan.ts';
 export type { ProblemCode } from '../model/problem.ts';
+export type { ReadBody, ReadCode, ReadResult } from '../model/read.ts';
 export type { Next, Receipt, Result } from '../model/result.ts';

@@ -14,6 +14,11 @@ export interface Request {
   /** Below the gateway's address, with the query. */
   readonly path: string;
   readonly body?: unknown;
+  /** In place of `body`: sent as it is. */
+  readonly file?: {
+    readonly content: Blob | Uint8Array<ArrayBuffer> | string;
+    readonly type: string;
+  };
   readonly signal?: AbortSignal | undefined;
   /** Whether the same call twice has one effect; only then is a lost reply asked for again. */
   readonly isRepeatable: boolean;
@@ -57,7 +62,7 @@ async function exchange(
   options: TransportOptions,
   request: Request,
 ): Promise<{ status: number; text: string }> {
-  const { method, path, body, signal } = request;
+  const { method, path, body, file, signal } = request;
   try {
     const response = await options.fetch(`${options.url.replace(/\/+$/, '')}${path}`, {
       method,
@@ -66,8 +71,10 @@ async function exchange(
         authorization: `Bearer ${options.token}`,
         accept: 'application/json, application/problem+json',
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(file === undefined ? {} : { 'content-type': file.type }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(file === undefined ? {} : { body: file.content }),
       ...(signal === undefined ? {} : { signal }),
     });
     return { status: response.status, text: await response.text() };

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import type { JsonObject } from '../lib/json.ts';
 import { newProposalId, type ProposalId } from '../model/ids.ts';
 import { measure, planDigest, PLAN_BOUNDS, type Plan } from '../model/plan.ts';
-import type { ApplyAnswer, ApplyRequest, PlanRequest, Target } from '../model/ports.ts';
+import type { ApplyAnswer, ApplyRequest, Held, PlanRequest, Target } from '../model/ports.ts';
 
 /** Where the connection to the system breaks, once, in the next `apply`. */
 export type Break =
@@ -116,6 +116,34 @@ export function testConnector(kind: string, open: () => Promise<Stage>): void {
     const answer = await apply(stage, asked, await plan(stage, asked));
     assert.equal(answer.kind, 'applied', JSON.stringify(answer));
     assert.notEqual(await stage.state(), before);
+  });
+
+  check('K3 a held write is the plan, gone by release and kept by commit', async (stage) => {
+    const { target } = stage;
+    if (target.hold === undefined) return;
+    const hold = async (): Promise<{ key: ProposalId; held: Held }> => {
+      const asked = request(stage);
+      const held = await target.hold?.(
+        { ...asked, key: asked.proposalId },
+        AbortSignal.timeout(TIMEOUT_MS),
+      );
+      assert(held?.kind === 'held', JSON.stringify(held));
+      return { key: asked.proposalId, held };
+    };
+    const before = await stage.state();
+    const shown = await plan(stage, request(stage));
+    const letGo = await hold();
+    assert.equal(await stage.state(), before);
+    await letGo.held.release();
+    assert.equal(await stage.state(), before);
+    assert.deepEqual(await probe(stage, letGo.key), { kind: 'absent', fenced: false });
+    const kept = await hold();
+    assert.equal(digest(stage, kept.held.plan), digest(stage, shown));
+    const answer = await kept.held.commit();
+    said.push(JSON.stringify(answer));
+    assert(answer.kind === 'applied' && !answer.earlier, JSON.stringify(answer));
+    assert.notEqual(await stage.state(), before);
+    assert.equal((await probe(stage, kept.key)).kind, 'applied');
   });
 
   check('K4 the same key has one effect', async (stage) => {

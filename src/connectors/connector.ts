@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { Json, JsonObject } from '../lib/json.ts';
 import { Secret } from '../lib/secret.ts';
 import type { Conflict } from '../model/entry.ts';
-import type { Target, TargetRefusal } from '../model/ports.ts';
+import type { Clock, EvidenceFiles, Target, TargetRefusal, Uploads } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
 
 /** One kind of target: how a configured system of that kind is opened. */
@@ -15,7 +15,23 @@ export interface Connector {
    * Checks the settings, reaches the system once and returns it.
    * Throws `configuration-invalid` (settings) or `target-misconfigured` (the system refuses to be governed).
    */
-  open(name: string, settings: JsonObject, environment: Environment): Promise<Target>;
+  open(
+    name: string,
+    settings: JsonObject,
+    environment: Environment,
+    surroundings?: Surroundings,
+  ): Promise<Target>;
+}
+
+/** What the gateway lends to its targets; one that is opened without keeps to what fits in a plan. */
+export interface Surroundings {
+  /** Where images go that are too many for a plan. */
+  readonly evidence?: EvidenceFiles;
+  /** Files that agents sent ahead of a write. */
+  readonly uploads?: Uploads;
+  readonly clock?: Clock;
+  /** Lines for the operator; `cause` is for a log, not for a caller. */
+  readonly log?: (line: string, cause: unknown) => void;
 }
 
 /** Looks up an environment variable; the composition root hands in the real ones. */
@@ -118,7 +134,7 @@ async function referenced(
   } catch (cause) {
     throw new Problem(
       'configuration-invalid',
-      `the file \`${name}\` cannot be read; expected a file with the credential`,
+      `the file \`${name}\` cannot be read; expected a file with the credential: name the place where it is now, put it back from your copy, or make a new one with \`writegate add … --rotate\``,
       { at, cause },
     );
   }

@@ -1,31 +1,48 @@
-/** The `postgres` target: one INSERT, UPDATE or DELETE, measured by carrying it out and taking it back. */
-import { strict as assert } from 'node:assert';
-import { z } from 'zod';
+/** The `postgres` target: writes measured by carrying them out, kept or taken back; and reads. */
 import type { JsonObject } from '../lib/json.ts';
-import type { PlanAnswer, PlanRequest, ProbeAnswer, ProbeRequest, Target } from '../model/ports.ts';
+import type { Secret } from '../lib/secret.ts';
+import type {
+  HoldRequest,
+  PlanAnswer,
+  PlanRequest,
+  ProbeAnswer,
+  ProbeRequest,
+  Target,
+} from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
-import { Refused, resolveSecret, type Connector, type Environment } from './connector.ts';
-import { applyWrite, BEGIN, type Context } from './postgres/apply.ts';
-import { openAmountsCheck } from './postgres/amounts.ts';
-import { measureWrite, type Rehearsal, type Write } from './postgres/measure.ts';
-import { openParser, type Parser } from './postgres/parse.ts';
-import { prove } from './postgres/prove.ts';
-import { openReceipts } from './postgres/receipts.ts';
-import { asRefusal } from './postgres/refusals.ts';
-import { openSessions } from './postgres/session.ts';
-import { parsePostgresSettings, type PostgresSettings } from './postgres/settings.ts';
+import {
+  resolveSecret,
+  type Connector,
+  type Environment,
+  type Surroundings as Lent,
+} from './connector.ts';
+import { openAmountsCheck } from './postgres/measure/amounts.ts';
+import { applyWrite, dropFilled } from './postgres/apply.ts';
+import type { CarryContext, Surroundings } from './postgres/measure/carry.ts';
+import { holdWrite } from './postgres/hold.ts';
+import { LearntMasks } from './postgres/measure/learn.ts';
+import { carry } from './postgres/measure/measure.ts';
+import { openRolesCheck } from './postgres/roles/findings.ts';
+import { openParser } from './postgres/text/parse.ts';
+import { OPERATIONS, proposedWrite, type ProposedContext } from './postgres/proposed/proposed.ts';
+import { BulkShapes, KeyedQueue } from './postgres/session/queue.ts';
+import { openReads } from './postgres/read/read.ts';
+import { openReceipts } from './postgres/session/receipts.ts';
+import { provedApart } from './postgres/undo/proof.ts';
+import { asRefusal } from './postgres/session/refusals.ts';
+import { openSessions } from './postgres/session/session.ts';
+import {
+  parsePostgresSettings,
+  type PostgresSettings,
+  type ShadowSettings,
+} from './postgres/settings.ts';
+import { checkShadow, planOn } from './postgres/shadow.ts';
+import { openWitnesses } from './postgres/session/snapshot.ts';
+import { OPERATION_SCHEMAS } from './postgres/proposed/structured-schemas.ts';
+import { roleFor } from './postgres/undo/take-back.ts';
+import { givenBy, type Write } from './postgres/measure/teacher.ts';
 
 export const postgres: Connector = { kind: 'postgres', open: openPostgresTarget };
-
-const PARAMETERS_MAX = 1_000;
-
-const argumentsSchema = z.strictObject({
-  statement: z.string().min(1),
-  parameters: z
-    .array(z.union([z.string(), z.number(), z.boolean(), z.null()]))
-    .max(PARAMETERS_MAX)
-    .default([]),
-});
 
 /**
  * Opens a `postgres` target: checks the settings, makes the receipt table where it is missing.
@@ -37,147 +54,233 @@ export async function openPostgresTarget(
   name: string,
   given: JsonObject,
   environment: Environment,
+  lent: Lent = {},
 ): Promise<Target> {
   const settings = parsePostgresSettings(name, given);
-  const url = await resolveSecret(settings.url, '/url', environment);
-  if (!/^postgres(?:ql)?:\/\//.test(url.reveal())) {
-    throw new Problem(
-      'configuration-invalid',
-      `settings of target \`${name}\`: expected \`url\` to begin with \`postgres://\``,
-      { at: '/url' },
-    );
-  }
-  const sessions = openSessions(url, settings);
-  const receipts = openReceipts(sessions, settings);
-  const context: Context = { sessions, settings, receipts };
-  const checkAmounts = openAmountsCheck(name, sessions, settings);
+  const urls = await resolveUrls(name, settings, environment);
   const parser = openParser();
+  const ground = layGround(settings, urls, lent);
+  const { sessions, receipts, witnesses } = ground;
+  const shadow = layShadow(settings, urls, lent);
+  const checkAmounts = openAmountsCheck(name, sessions, settings);
+  const checkRoles = openRolesCheck(name, urls, settings, (line) => lent.log?.(line, undefined));
   const close = async (): Promise<void> => {
-    await Promise.all([parser.close(), sessions.close()]);
+    await Promise.all([parser.close(), sessions.close(), witnesses.close()]);
+    await Promise.all([shadow?.sessions.close(), shadow?.witnesses.close()]);
   };
-  try {
+  const check = async (): Promise<void> => {
+    await checkRoles();
+    await checkAmounts();
+  };
+  const prepare = async (): Promise<void> => {
+    await checkRoles();
     await receipts.prepare();
     await checkAmounts();
-  } catch (error) {
-    const isDown = !(error instanceof Problem) && asRefusal(error).code === 'target-unavailable';
-    if (!isDown) {
-      await close();
-      throw error instanceof Problem
-        ? error
-        : new Problem('target-misconfigured', `target \`${name}\`: ${asRefusal(error).reason}`, {
-            cause: error,
-          });
-    }
-  }
+  };
+  const prepareAll = async (): Promise<void> => {
+    await prepare();
+    await checkShadow(name, shadow);
+  };
+  await prepareOrClose(name, prepareAll, close);
+  const proposed: ProposedContext = { parser, settings, uploads: lent.uploads };
+  const previews: Previews = { queue: new KeyedQueue(), bulk: new BulkShapes() };
   return {
     name,
     kind: 'postgres',
     guarantee: 'transactional',
-    operations: ['sql'],
+    operations: OPERATIONS,
+    schemas: OPERATION_SCHEMAS,
     async plan(request, signal) {
+      let write: Write | undefined;
       try {
-        const write = await writeOf(parser, settings, request);
-        await checkAmounts();
-        return await plan(context, write, request, signal);
+        const found = await writeOf(proposed, request);
+        write = found;
+        await check();
+        const at = (from: Surroundings): Promise<PlanAnswer> =>
+          planWrite(contextOf(from, request), found, { previews, signal });
+        if (shadow === null) return await at(ground);
+        return await planOn({ primary: ground, shadow, whenDown: shadow.whenDown }, request, at);
+      } catch (error) {
+        return asRefusal(error, write && givenBy(write));
+      }
+    },
+    async hold(request, signal) {
+      if (isPlannedFirst(settings, request)) return null;
+      let write: Write;
+      try {
+        write = await writeOf(proposed, request);
+        await prepare();
       } catch (error) {
         return asRefusal(error);
       }
+      if (write.kind === 'statement' && write.copy !== undefined) return null;
+      return holdWrite(contextOf(ground, request), write, request, signal);
     },
     async apply(request, signal) {
       let write: Write;
       try {
-        write = await writeOf(parser, settings, request);
-        await receipts.prepare();
-        await checkAmounts();
+        write = await writeOf(proposed, request);
+        await prepare();
       } catch (error) {
         return asRefusal(error);
       }
-      return applyWrite(context, write, request, signal);
+      return applyWrite(contextOf(ground, request), write, request, signal);
     },
-    probe: (request) => probe(context, request),
+    read: openReads({ sessions, settings, parser, clock: lent.clock ?? { now: Date.now } }),
+    probe: (request) => probe(ground, request),
     close,
   };
 }
 
-function plan(
-  context: Context,
-  write: Write,
-  request: PlanRequest,
-  signal: AbortSignal,
-): Promise<PlanAnswer> {
-  return context.sessions.write(signal, async (session) => {
-    const once = async (rehearsal: Rehearsal['sample'] | null) => {
-      await session.client.query(BEGIN);
-      return measureWrite(session, write, {
-        ...context,
-        receipts: 0,
-        rehearsal,
-        permits: request.permits,
-      });
-    };
-    let measured = await once(null);
-    if (measured.kind === 'rehearsal') {
-      await session.client.query('ROLLBACK');
-      measured = await once(measured.sample);
-    }
-    assert(measured.kind === 'measured', 'a rehearsal is followed by the measure');
-    const reversibility = await prove(session, measured, { ...context, receipts: 0 });
-    await session.client.query('ROLLBACK');
-    return { kind: 'planned', plan: { ...measured.plan, reversibility } };
-  });
+interface TargetUrls {
+  readonly writer: Secret;
+  readonly reader: Secret | undefined;
+  readonly evidence: Secret | undefined;
+  readonly undo: Secret | undefined;
+  readonly shadow: Secret | undefined;
 }
 
-async function probe(context: Context, request: ProbeRequest): Promise<ProbeAnswer> {
-  const { receipts } = context;
+async function resolveUrls(
+  name: string,
+  settings: PostgresSettings,
+  environment: Environment,
+): Promise<TargetUrls> {
+  const resolved = async (role: 'url' | 'reader' | 'evidence' | 'undo' | 'shadow') => {
+    const text = role === 'shadow' ? settings.shadow?.url : settings[role];
+    if (text === undefined) return undefined;
+    const url = await resolveSecret(text, `/${role}`, environment);
+    if (/^postgres(?:ql)?:\/\//.test(url.reveal())) return url;
+    throw new Problem(
+      'configuration-invalid',
+      `settings of target \`${name}\`: expected \`${role}\` to begin with \`postgres://\``,
+      { at: `/${role}` },
+    );
+  };
+  const writer = await resolved('url');
+  if (writer === undefined) throw new Error('the settings have a `url`');
+  return {
+    writer,
+    reader: await resolved('reader'),
+    evidence: await resolved('evidence'),
+    undo: await resolved('undo'),
+    shadow: await resolved('shadow'),
+  };
+}
+
+function layGround(settings: PostgresSettings, urls: TargetUrls, lent: Lent): Surroundings {
+  const { writer, reader, evidence, undo } = urls;
+  const sessions = openSessions(writer, settings, { reader, evidence, undo });
+  return {
+    sessions,
+    settings,
+    receipts: openReceipts(sessions, settings),
+    witnesses: openWitnesses(evidence ?? writer, settings),
+    learnt: new LearntMasks(),
+    evidence: lent.evidence,
+  };
+}
+
+/** The same on the server where previews run; null where they run on the target itself. */
+function layShadow(
+  settings: PostgresSettings,
+  { shadow }: TargetUrls,
+  lent: Lent,
+): (Surroundings & Pick<ShadowSettings, 'whenDown'>) | null {
+  if (shadow === undefined || settings.shadow === undefined) return null;
+  const roles = { reader: undefined, evidence: undefined, undo: undefined, shadow: undefined };
+  const ground = layGround(settings, { writer: shadow, ...roles }, lent);
+  return { ...ground, whenDown: settings.shadow.whenDown };
+}
+
+async function prepareOrClose(
+  name: string,
+  prepare: () => Promise<void>,
+  close: () => Promise<void>,
+): Promise<void> {
+  try {
+    await prepare();
+  } catch (error) {
+    const isDown = !(error instanceof Problem) && asRefusal(error).code === 'target-unavailable';
+    if (isDown) return;
+    await close();
+    if (error instanceof Problem) throw error;
+    const { reason } = asRefusal(error);
+    throw new Problem('target-misconfigured', `target \`${name}\`: ${reason}`, { cause: error });
+  }
+}
+
+function contextOf(ground: Surroundings, request: PlanRequest): CarryContext {
+  const { permits, recordsMax, proposalId } = request;
+  return { ...ground, permits, recordsMax, owner: proposalId };
+}
+
+/** Where one pass would not do: a compensation, and what is previewed elsewhere. */
+function isPlannedFirst({ shadow }: PostgresSettings, { compensated }: HoldRequest): boolean {
+  return shadow !== undefined || compensated !== null;
+}
+
+function planWrite(
+  context: CarryContext,
+  write: Write,
+  { previews, signal }: { readonly previews: Previews; readonly signal: AbortSignal },
+): Promise<PlanAnswer> {
+  const measured = async (): Promise<PlanAnswer> => {
+    const { sessions } = context;
+    const carried = await sessions.write(
+      signal,
+      async (session) => {
+        const done = await carry(session, write, { receipt: null }, context);
+        if (done === 'earlier') throw new Error('a preview has no receipt');
+        await session.client.query('ROLLBACK');
+        return done;
+      },
+      await roleFor(write, context, signal),
+    );
+    const reversibility = await provedApart(context, carried, signal);
+    await dropFilled(context, carried);
+    const { effects, effectsOmitted } = carried.plan;
+    const isBulk = effects.length + effectsOmitted > BULK_ROWS;
+    if (isBulk && write.kind === 'statement') previews.bulk.add(write.statement.text);
+    return { kind: 'planned', plan: { ...carried.plan, reversibility } };
+  };
+  const key = bulkKey(write, previews.bulk);
+  return key === null ? measured() : previews.queue.run(key, signal, measured);
+}
+
+/** Large previews of one table run one after the other; null for those that are not known to be. */
+function bulkKey(write: Write, bulk: BulkShapes): string | null {
+  if (write.kind === 'inverse') {
+    const { plan } = write.compensated;
+    return plan.effects.length + plan.effectsOmitted > BULK_ROWS ? plan.resource : null;
+  }
+  const { target, text } = write.statement;
+  const isBulk = write.copy !== undefined || bulk.has(text);
+  return isBulk ? `${target.schema ?? ''}.${target.name}` : null;
+}
+
+const BULK_ROWS = 1_000;
+
+/** What keeps large previews out of each other's way. */
+interface Previews {
+  readonly queue: KeyedQueue;
+  readonly bulk: BulkShapes;
+}
+
+async function probe(
+  { receipts }: Surroundings,
+  { key, fence, references = [] }: ProbeRequest,
+): Promise<ProbeAnswer> {
   try {
     await receipts.prepare();
-    let found = await receipts.find(request.key);
-    if (found === undefined && request.fence) {
-      if (await receipts.fence(request.key)) return { kind: 'absent', fenced: true };
-      found = await receipts.find(request.key);
-    }
-    if (found === undefined) return { kind: 'absent', fenced: false };
-    if (found.state === 'void') return { kind: 'absent', fenced: true };
-    return { kind: 'applied', reference: found.reference, effects: found.effects, evidence: null };
+    return await receipts.settle(key, fence, references);
   } catch (error) {
     return { kind: 'unknown', reason: asRefusal(error).reason };
   }
 }
 
 /** What the request asks for, checked; a compensation comes from the gate and has no statement. */
-async function writeOf(
-  parser: Parser,
-  settings: PostgresSettings,
-  request: PlanRequest,
-): Promise<Write> {
-  if (request.compensated !== null) {
-    return { kind: 'inverse', compensated: request.compensated };
-  }
-  const parsed = argumentsSchema.safeParse(request.arguments);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    const at = (issue?.path ?? []).join('/');
-    throw new Refused(
-      'arguments-invalid',
-      `the arguments are wrong at \`/${at}\`: ${issue?.message ?? 'unexpected'}; expected ` +
-        '`statement`, a text, and optionally `parameters`, a list of plain values',
-    );
-  }
-  const { statement: text, parameters } = parsed.data;
-  for (const [index, value] of parameters.entries()) {
-    if (typeof value === 'string' && (value.includes('\0') || !value.isWellFormed())) {
-      throw new Refused(
-        'arguments-invalid',
-        `parameter ${index + 1} holds a NUL or half a character, which no text of the database can`,
-      );
-    }
-  }
-  const statement = await parser.parse(text, settings.schemas);
-  if (statement.parameters !== parameters.length) {
-    throw new Refused(
-      'arguments-invalid',
-      `the statement uses ${statement.parameters} parameters and ${parameters.length} were given`,
-    );
-  }
-  return { kind: 'statement', statement, parameters };
+async function writeOf(proposed: ProposedContext, request: PlanRequest): Promise<Write> {
+  const { compensated } = request;
+  if (compensated !== null) return { kind: 'inverse', compensated };
+  return { kind: 'statement', ...(await proposedWrite(proposed, request)) };
 }

@@ -157,14 +157,14 @@ async function receipt(store: Store, proposal: Proposal): Promise<Receipt> {
   if (outcome === null || assessment === null || entry === undefined) {
     throw new Error(`${proposal.id} is applied without an outcome`);
   }
-  const [stored] = await store.entries(proposal.tenant, entry.index, 1);
+  const leafHash = await store.leafHash(proposal.tenant, entry.index);
   return {
     proposalId: proposal.id,
     planDigest: assessment.planDigest,
     reference: outcome.reference ?? '',
     appliedAt: entry.at,
     ledgerIndex: entry.index,
-    leafHash: stored?.leafHash ?? '',
+    leafHash: leafHash ?? '',
     reversible: assessment.plan.reversibility.kind,
   };
 }

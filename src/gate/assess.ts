@@ -1,6 +1,14 @@
 import { measure, planDigest, type Assessment, type Plan, type Risk } from '../model/plan.ts';
 import type { BlastRadius } from '../model/plan.ts';
-import type { Clock, PlanRequest, Target, TargetRefusal } from '../model/ports.ts';
+import type {
+  Clock,
+  Held,
+  HoldRequest,
+  PlanAnswer,
+  PlanRequest,
+  Target,
+  TargetRefusal,
+} from '../model/ports.ts';
 
 /** Scores a measured plan; `policy/risk.ts` is the production one. */
 export type Score = (plan: Plan, blastRadius: BlastRadius) => Risk;
@@ -17,25 +25,66 @@ export async function assess(
   score: Score,
   signal: AbortSignal,
 ): Promise<{ readonly kind: 'assessed'; readonly assessment: Assessment } | TargetRefusal> {
-  const answer = await ports.target.plan(request, signal).catch((): TargetRefusal => ({
+  const answer = await orUnmeasured(ports.target, ports.target.plan(request, signal));
+  if (answer.kind === 'refused') return answer;
+  return { kind: 'assessed', assessment: assessed(ports, request, answer.plan, score) };
+}
+
+/**
+ * As `assess`, for a fresh proposal: the measured transaction stays open where the target can hold
+ * it, and whoever calls must end it, on every way out. `held` is null where it cannot.
+ *
+ * A crash here leaves nothing: the target takes back what nobody holds any more.
+ */
+export async function assessHeld(
+  ports: { readonly target: Target; readonly clock: Clock },
+  request: HoldRequest,
+  score: Score,
+  signal: AbortSignal,
+): Promise<AssessedHeld | TargetRefusal> {
+  const { target } = ports;
+  const held =
+    target.hold === undefined ? null : await orUnmeasured(target, target.hold(request, signal));
+  if (held === null) {
+    const measured = await assess(ports, request, score, signal);
+    return measured.kind === 'refused' ? measured : { ...measured, held };
+  }
+  if (held.kind === 'refused') return held;
+  try {
+    return { kind: 'assessed', assessment: assessed(ports, request, held.plan, score), held };
+  } catch (error) {
+    await held.release();
+    throw error;
+  }
+}
+
+export interface AssessedHeld {
+  readonly kind: 'assessed';
+  readonly assessment: Assessment;
+  readonly held: Held | null;
+}
+
+function orUnmeasured<Answer extends PlanAnswer | Held | TargetRefusal | null>(
+  target: Target,
+  answer: Promise<Answer>,
+): Promise<Answer | TargetRefusal> {
+  return answer.catch((): TargetRefusal => ({
     kind: 'refused',
     code: 'effect-unmeasurable',
-    reason: `the effect could not be measured on \`${ports.target.name}\``,
+    reason: `the effect could not be measured on \`${target.name}\``,
     permanent: false,
     span: null,
     conflicts: [],
   }));
-  if (answer.kind === 'refused') return answer;
-  return {
-    kind: 'assessed',
-    assessment: assessmentOf(
-      ports.target.name,
-      request.operation,
-      answer.plan,
-      score,
-      ports.clock.now(),
-    ),
-  };
+}
+
+function assessed(
+  { target, clock }: { readonly target: Target; readonly clock: Clock },
+  { operation }: PlanRequest,
+  plan: Plan,
+  score: Score,
+): Assessment {
+  return assessmentOf(target.name, operation, plan, score, clock.now());
 }
 
 /** Puts digest, blast radius and risk beside a plan. Pure. */

@@ -48,6 +48,22 @@ export interface Steps {
  * step, the freezes, the keys, the budget (G7). A conflict means that one moved: decide again.
  */
 export async function decideAndCommit(ports: CommitPorts, steps: Steps): Promise<Commit> {
+  const { entries, decision } = await decideOn(ports, steps);
+  return commitSteps(ports, steps, entries, decision.kind === 'allow' ? decision : undefined);
+}
+
+/** A decision, and the entries that say it: with the intent where it allows. */
+export interface Decided {
+  readonly decision: Decision;
+  readonly entries: readonly EntryBody[];
+}
+
+/** Decides on fresh facts. Writes nothing. `reference` is of a target that keeps no receipts. */
+export async function decideOn(
+  ports: CommitPorts,
+  steps: Steps,
+  reference?: string,
+): Promise<Decided> {
   const policy = ports.policy();
   const proposal = provisional(steps, ports.clock.now());
   const input = await decisionInput(ports, policy, proposal, {
@@ -60,9 +76,9 @@ export async function decideAndCommit(ports: CommitPorts, steps: Steps): Promise
   if (decision === undefined || proposal.assessment === null) {
     throw new Error(`${proposal.id} was to be decided without a measured effect`);
   }
-  if (decision.kind !== 'allow') return commitSteps(ports, steps, [decisionEntry(decision)]);
-  const intent = intentEntry(proposal, proposal.assessment.planDigest, ports.clock);
-  return commitSteps(ports, steps, [decisionEntry(decision), intent], decision);
+  if (decision.kind !== 'allow') return { decision, entries: [decisionEntry(decision)] };
+  const intent = intentEntry(proposal, proposal.assessment.planDigest, ports.clock, reference);
+  return { decision, entries: [decisionEntry(decision), intent] };
 }
 
 /** The proposal as it will be once the prefix is folded in. */
@@ -159,9 +175,38 @@ export async function intendAgain(
   return commit.kind === 'committed' ? committedProposal(commit) : null;
 }
 
-function intentEntry(proposal: Proposal, planDigest: Digest, clock: Clock): EntryBody {
+/**
+ * Makes durable what a target that keeps no receipts will be asked by, as one more intent for the
+ * same plan under the same decision. Throws where a stop is on, or another attempt took over; then
+ * nothing was written, and the target must not go on.
+ */
+export async function intendByReference(
+  ports: { readonly store: Store; readonly clock: Clock },
+  proposal: Proposal,
+  reference: string,
+): Promise<Proposal> {
+  const { assessment } = proposal;
+  if (assessment === null) throw new Error(`${proposal.id} is carried out without a plan`);
+  const entry = intentEntry(proposal, assessment.planDigest, ports.clock, reference);
+  const commit = await ports.store.commit({
+    tenant: proposal.tenant,
+    at: ports.clock.now(),
+    acts: [{ act: proposal.id, expectStep: proposal.step, entries: [entry] }],
+    guard: { notFrozen: subjectOf(proposal) },
+  });
+  if (commit.kind === 'committed') return committedProposal(commit);
+  throw new Problem('state-conflict', `${proposal.id} may not be carried out any more`);
+}
+
+function intentEntry(
+  proposal: Proposal,
+  planDigest: Digest,
+  clock: Clock,
+  reference?: string,
+): EntryBody {
   const deadline = clock.now() + EXECUTION_MS_MAX;
-  return { type: 'intent', planDigest, attempt: proposal.attempt + 1, deadline };
+  const about = reference === undefined ? {} : { reference };
+  return { type: 'intent', planDigest, attempt: proposal.attempt + 1, deadline, ...about };
 }
 
 /** The entry of a decision that the policy made. */

@@ -1,5 +1,11 @@
 import type { BudgetLine } from '../model/budget.ts';
-import { DECISION_STAGES, type Approval, type Decision, type Finding } from '../model/decision.ts';
+import {
+  DECISION_STAGES,
+  type Approval,
+  type Decision,
+  type Finding,
+  type RouteStep,
+} from '../model/decision.ts';
 import { activeFreeze, type Freeze, type FreezeSubject } from '../model/freeze.ts';
 import type { Assessment } from '../model/plan.ts';
 import type { Policy } from '../model/policy.ts';
@@ -185,7 +191,8 @@ function settle(input: DecisionInput, spoken: readonly Finding[]): Decision {
   if (firstWait !== undefined) {
     const route = routeOf(input.policy, waits);
     const expiresAt = input.expiresAt ?? input.now + route.expiresAfterMs;
-    return { ...common, ...by(firstWait), kind: 'wait', route: route.steps, expiresAt };
+    const reason = `${firstWait.reason}${nobodyLeft(input, route.steps)}`;
+    return { ...common, ...by(firstWait), reason, kind: 'wait', route: route.steps, expiresAt };
   }
   const grant =
     findings.find((finding) => finding.code === 'approved') ??
@@ -203,6 +210,24 @@ function settle(input: DecisionInput, spoken: readonly Finding[]): Decision {
   }
   const reserve = (input.measured?.budgets ?? []).map((budget) => budget.line);
   return { ...common, ...by(grant), kind: 'allow', reserve };
+}
+
+/** What is said of a route that the people of the policy cannot fill: waiting would be in vain. */
+function nobodyLeft({ policy, barred }: DecisionInput, steps: readonly RouteStep[]): string {
+  const approvers = [...policy.people.values()].filter(({ roles }) => roles.includes('approver'));
+  const all = approvers.map(({ name, groups }) => ({
+    person: name,
+    groups,
+    verdict: 'approve' as const,
+  }));
+  const { satisfied, missing } = routeSatisfied(steps, all, barred);
+  if (satisfied) return '';
+  const out = approvers.filter(({ name }) => barred.includes(name)).map(({ name }) => name);
+  const why =
+    out.length === 0
+      ? ''
+      : `: ${out.map((name) => `\`${name}\``).join(' and ')} may not, as who proposed it or owns the agent that did`;
+  return `; as the configuration is, there are not enough people who may approve it${why}; name ${missing} under \`people\` with the role \`approver\``;
 }
 
 function observed(findings: readonly Finding[]): Pick<Decision, 'code' | 'reason' | 'settledBy'> {

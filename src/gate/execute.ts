@@ -19,6 +19,7 @@ import type {
   Target,
 } from '../model/ports.ts';
 import type { Proposal } from '../model/proposal.ts';
+import { intendByReference } from './commit.ts';
 import { appliedOutcome, outcomeOf } from './outcome.ts';
 
 /** How an attempt ended. `drifted` carries the plan that the target would do now. */
@@ -46,23 +47,31 @@ export async function execute(
   compensated: Compensated | null,
   signal: AbortSignal,
 ): Promise<Executed> {
-  const answer = await attempt(ports, proposal, compensated, signal);
-  return conclude(ports, proposal, answer, 'live');
+  const attempted = await attempt(ports, proposal, compensated, signal);
+  return conclude(ports, attempted.proposal, attempted.answer, 'live');
 }
 
-/** Calls the target for the present attempt; null where no answer came. */
+/** What an attempt came to; the proposal has the intents that the target journaled meanwhile. */
+export interface Attempted {
+  readonly proposal: Proposal;
+  /** Null where no answer came. */
+  readonly answer: ApplyAnswer | null;
+}
+
+/** Calls the target for the present attempt. */
 export async function attempt(
   ports: ExecutePorts,
   proposal: Proposal,
   compensated: Compensated | null,
   signal: AbortSignal,
-): Promise<ApplyAnswer | null> {
+): Promise<Attempted> {
   const { assessment } = proposal;
   if (proposal.state !== 'executing' || assessment === null) {
     throw new Error(`execute takes an intent that is durable, not \`${proposal.state}\``);
   }
   const { target, operation } = proposal.draft;
-  return ports.target
+  let present = proposal;
+  const answer = await ports.target
     .apply(
       {
         proposalId: proposal.id,
@@ -72,12 +81,17 @@ export async function attempt(
         // What is carried out was planned, and decided on, before.
         permits: () => true,
         compensated,
+        proposer: `${proposal.proposer.kind}:${proposal.proposer.name}`,
         planDigest: assessment.planDigest,
         digest: (plan) => planDigest(target, operation, plan),
+        journal: async (reference) => {
+          present = await intendByReference(ports, present, reference);
+        },
       },
       signal,
     )
     .catch(() => null);
+  return { proposal: present, answer };
 }
 
 /** Settles the present attempt by the target's answer to it. */

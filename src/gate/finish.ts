@@ -6,7 +6,7 @@ import { Problem } from '../model/problem.ts';
 import type { Proposal } from '../model/proposal.ts';
 import { assess, assessmentOf } from './assess.ts';
 import { decideAgain, intendAgain } from './commit.ts';
-import { execute, settle } from './execute.ts';
+import { execute, settle, type Executed } from './execute.ts';
 import { expireIfDue } from './expire.ts';
 import { planRequest, targetOf, type Journey } from './journey.ts';
 import { outcomeOf } from './outcome.ts';
@@ -42,6 +42,15 @@ async function carryOut(
   const target = targetOf(journey, proposal);
   const ports = { store: journey.store, target, clock: journey.clock };
   const executed = await execute(ports, proposal, compensated, journey.never);
+  return afterAttempt(journey, executed, compensated);
+}
+
+/** Goes on from how a first attempt ended: a moved world is decided on anew, doubt is looked into. */
+export async function afterAttempt(
+  journey: Journey,
+  executed: Executed,
+  compensated: Compensated | null,
+): Promise<Ended> {
   if (executed.kind === 'drifted') {
     return afterDrift(journey, executed.proposal, executed.plan, compensated);
   }

@@ -2,6 +2,7 @@ import type { Policy } from '../model/policy.ts';
 import type {
   Clock,
   Compensated,
+  EvidenceFiles,
   Notifier,
   PlanRequest,
   Random,
@@ -10,7 +11,9 @@ import type {
   Targets,
 } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
+import type { ReadLog } from '../model/read.ts';
 import type { Proposal } from '../model/proposal.ts';
+import { recordsBound } from '../policy/evaluate.ts';
 import { holdsAny } from '../policy/permissions.ts';
 import type { Links } from './answer.ts';
 import type { Score } from './assess.ts';
@@ -23,6 +26,10 @@ export interface GatePorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly notifier: Notifier;
+  /** Where plans keep images that are too many for them; absent: nowhere. */
+  readonly evidence?: EvidenceFiles;
+  /** Where reads are written down; absent: nothing may be read. */
+  readonly reads?: ReadLog;
 }
 
 export interface GateSettings {
@@ -57,7 +64,10 @@ export function planRequest(
 ): PlanRequest {
   const { draft, id, proposer, environment } = proposal;
   const { target, operation } = draft;
-  const subject = { agent: proposer.name, environment, target, operation };
+  const common = { environment, target, operation };
+  const subject = { ...common, agent: proposer.name };
+  // No line that names an agent speaks of a person.
+  const recordsMax = recordsBound(policy, proposer.kind === 'agent' ? subject : common);
   return {
     proposalId: id,
     operation,
@@ -65,5 +75,7 @@ export function planRequest(
     // People hold no permissions: they take back what was applied, and its rows are known to them.
     permits: (resource) => compensated !== null || holdsAny(policy, { ...subject, resource }),
     compensated,
+    proposer: `${proposer.kind}:${proposer.name}`,
+    ...(recordsMax === undefined ? {} : { recordsMax }),
   };
 }

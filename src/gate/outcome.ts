@@ -33,7 +33,7 @@ export function appliedOutcome(
   return outcomeOf(proposal, resolved, {
     status: 'applied',
     code: 'applied',
-    reason: 'the approved effect was committed, once',
+    reason: 'the effect that was decided on was committed, once',
     planDigest: proposal.assessment?.planDigest ?? null,
     reference: applied.reference,
     effects: applied.effects,

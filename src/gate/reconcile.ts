@@ -33,9 +33,10 @@ export async function reconcile(
   if (guarantee === 'transactional' || guarantee === 'idempotent') {
     const again = await recovery.intendAgain(proposal);
     if (again !== null) {
-      const answer = await attempt(ports, again, recovery.compensated, signal);
-      if (answer?.kind !== 'refused') return conclude(ports, again, answer, 'recovery');
-      return learnt(ports, again, await probe(ports, again, true, signal), answer);
+      const tried = await attempt(ports, again, recovery.compensated, signal);
+      const { proposal: present, answer } = tried;
+      if (answer?.kind !== 'refused') return conclude(ports, present, answer, 'recovery');
+      return learnt(ports, present, await probe(ports, present, true, signal), answer);
     }
   }
   return learnt(ports, proposal, await probe(ports, proposal, true, signal));
@@ -48,7 +49,7 @@ async function probe(
   signal: AbortSignal,
 ): Promise<ProbeAnswer> {
   return ports.target
-    .probe({ key: proposal.id, fence }, signal)
+    .probe({ key: proposal.id, fence, references: proposal.references }, signal)
     .catch((): ProbeAnswer => ({ kind: 'unknown', reason: 'the target cannot be asked now' }));
 }
 

@@ -57,7 +57,7 @@ export function payloadOf(
   const label = payloadLabel(body.type);
   if (label === null) return null;
   const { type: _type, ...rest } = body;
-  return { label, value: jsonOf(rest) };
+  return { label, value: plainJson(rest) };
 }
 
 /** Returns the leaf's members by type. Nothing that an agent wrote is among them. */
@@ -75,8 +75,9 @@ export function leafMembers(body: EntryBody, binds: string | null): LeafMembers 
       return { type, verdict, credential, plan_digest: planDigest, binds };
     }
     case 'intent': {
-      const { type, planDigest, attempt, deadline } = body;
-      return { type, plan_digest: planDigest, attempt, deadline, binds };
+      const { type, planDigest, attempt, deadline, reference } = body;
+      const about = reference === undefined ? {} : { reference };
+      return { type, plan_digest: planDigest, attempt, deadline, ...about, binds };
     }
     case 'outcome': {
       const { type, status, code, resolved, attempt, planDigest } = body;
@@ -185,8 +186,9 @@ export function openLeaf(leaf: Leaf, value: Json): EntryBody {
     case 'genesis':
       return { type: leaf.type, origin: leaf.origin };
     case 'intent': {
-      const { type, plan_digest: planDigest, attempt, deadline } = leaf;
-      return { type, planDigest, attempt, deadline };
+      const { type, plan_digest: planDigest, attempt, deadline, reference } = leaf;
+      const about = reference === undefined ? {} : { reference };
+      return { type, planDigest, attempt, deadline, ...about };
     }
     case 'rollback':
       return { type: leaf.type, compensatedBy: leaf.compensated_by };
@@ -223,6 +225,15 @@ export function leafAgrees(leaf: Leaf, body: EntryBody): boolean {
   const { v, id, act, step, prev, t, gw, payloads } = leaf;
   const common = { v, id, act, step, prev, t, gw, payloads };
   return canonicalJson(jsonOf({ ...common, ...members })) === canonicalJson(jsonOf(leaf));
+}
+
+/**
+ * Takes plain data for JSON as it stands. Whoever writes it out leaves out the members that are
+ * undefined, and refuses what is no plain data: `canonicalJson` does both.
+ */
+export function plainJson(value: object): Json {
+  // Entries are made of records, lists, texts, numbers, booleans and null, all the way down.
+  return value as Json;
 }
 
 /** Copies plain data into JSON; members that are undefined are left out. */

@@ -31,6 +31,8 @@ export class LogFolder {
   readonly #root: string;
   /** Folders whose names are not yet durable, relative. */
   readonly #unsynced = new Set<string>();
+  /** Folders that this made, or found. */
+  readonly #made = new Set<string>();
 
   constructor(root: string) {
     this.#root = root;
@@ -50,8 +52,8 @@ export class LogFolder {
   async write(path: string, bytes: Uint8Array): Promise<void> {
     const aside = join(this.#root, UNFINISHED_FOLDER, 'file');
     const target = join(this.#root, path);
-    await mkdir(dirname(aside), { recursive: true });
-    await mkdir(dirname(target), { recursive: true });
+    await this.#make(dirname(aside));
+    await this.#make(dirname(target));
     const file = await open(aside, 'w');
     try {
       await file.writeFile(bytes);
@@ -64,6 +66,12 @@ export class LogFolder {
       this.#unsynced.add(folder);
     }
     this.#unsynced.add('.');
+  }
+
+  async #make(folder: string): Promise<void> {
+    if (this.#made.has(folder)) return;
+    await mkdir(folder, { recursive: true });
+    this.#made.add(folder);
   }
 
   /** Makes the names of what was written durable. */

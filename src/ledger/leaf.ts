@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { canonicalJson, type Digest } from '../lib/canonical.ts';
 import { textOfUtf8 } from '../lib/bytes.ts';
 import type { Json } from '../lib/json.ts';
-import type { EntryBody, OutcomeEntry } from '../model/entry.ts';
+import { REFERENCE_LENGTH_MAX, type EntryBody, type OutcomeEntry } from '../model/entry.ts';
 import { EFFECT_CLASSES, type EffectClass, type Reversibility, type Risk } from '../model/plan.ts';
 
 /** An entry bundle gives a leaf's length in 16 bits. */
@@ -83,6 +83,8 @@ export type LeafMembers =
       readonly plan_digest: Digest;
       readonly attempt: number;
       readonly deadline: number;
+      /** Absent where the target keeps receipts. */
+      readonly reference?: string;
       readonly binds: string | null;
     }
   | {
@@ -122,6 +124,7 @@ const name = z.string().max(1_024);
 const code = z.string().regex(/^[a-z][a-z0-9-]{0,63}$/);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const digest = z.templateLiteral(['sha256:', hash]);
+const reference = z.string().regex(new RegExp(`^[A-Za-z0-9:/._-]{1,${REFERENCE_LENGTH_MAX}}$`));
 const count = z.int().min(0);
 const binds = hash.nullable();
 
@@ -197,6 +200,7 @@ const schema: z.ZodType<Leaf> = z.discriminatedUnion('type', [
     plan_digest: digest,
     attempt: z.int().min(1),
     deadline: count,
+    reference: reference.exactOptional(),
     binds,
   }),
   z.strictObject({
@@ -247,8 +251,17 @@ export function parseLeaf(bytes: Uint8Array): ParsedLeaf {
   if (json === undefined) return { kind: 'not-canonical' };
   const parsed = schema.safeParse(json);
   if (parsed.success) return { kind: 'leaf', leaf: parsed.data };
-  const [issue] = parsed.error.issues;
-  return { kind: 'not-a-leaf', reason: `at \`/${issue?.path.join('/') ?? ''}\`` };
+  return { kind: 'not-a-leaf', reason: placeOf(parsed.error) };
+}
+
+/** Where a JSON value is not of a leaf's closed shape; undefined where it is one. */
+export function whyNoLeaf(json: Json): string | undefined {
+  const parsed = schema.safeParse(json);
+  return parsed.success ? undefined : placeOf(parsed.error);
+}
+
+function placeOf({ issues: [issue] }: z.ZodError): string {
+  return `at \`/${issue?.path.join('/') ?? ''}\``;
 }
 
 /** Reads a text that is the canonical JSON of some value; undefined for any other text. */

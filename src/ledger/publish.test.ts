@@ -122,6 +122,21 @@ test('what is published by and by is what is published at once, and the partial 
   });
 });
 
+test('what lies beside the leaves of a bundle is one file, and each entry is in one alone', async () => {
+  await withFolder(async (folder) => {
+    await publishAt(folder, [SIZE]);
+    const spans = [...(await filesOf(folder)).keys()]
+      .map(parsePath)
+      .flatMap((path) => (path?.kind === 'payloads' ? [path] : []))
+      .toSorted((left, right) => left.first - right.first);
+    assert.equal(spans.length, Math.ceil(SIZE / 256));
+    for (const [at, { first, last }] of spans.entries()) {
+      assert.equal(Math.floor(first / 256), at);
+      assert.equal(Math.floor(last / 256), at);
+    }
+  });
+});
+
 test('an empty log is published too, and nothing twice', async () => {
   await withFolder(async (folder) => {
     const log = new MemoryLog();

@@ -10,14 +10,12 @@
  * writes them again.
  */
 import { hexOf, sameBytes, textOfUtf8, utf8 } from '../lib/bytes.ts';
-import { canonicalJson } from '../lib/canonical.ts';
-import type { Json } from '../lib/json.ts';
-import type { Payload } from '../model/entry.ts';
 import type { Signer, StoredEntry, TreeState } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
 import { openCheckpoint, signCheckpoint, type Checkpoint } from './checkpoint.ts';
 import { LogFolder } from './folder.ts';
 import { parseVkey } from './note.ts';
+import { PayloadLines, type LogFile } from './payload-lines.ts';
 import {
   bundleIndex,
   formatBundle,
@@ -33,8 +31,8 @@ import { HASH_BYTES, leafHash, rootOf } from './tree.ts';
 
 /** How many entries are read at once; one can come with payloads of many megabytes. */
 const ENTRIES_READ_MAX = 32;
-/** A payload file is closed once it is as long as this. */
-const PAYLOAD_FILE_BYTES = 8 * 1024 * 1024;
+/** What a publication writes is kept until the tree is compared, as far as it is no more than this. */
+const KEPT_BYTES_MAX = 16 * 1024 * 1024;
 
 /** One tenant's log as its store gives it. */
 export interface LogSource {
@@ -86,8 +84,11 @@ export async function createPublisher(options: {
     const from = published ?? { stack: new TileStack(), leaves: [] };
     const tree = await ports.source.tree();
     // First without writing: what no signature may cover is not left lying in the folder either.
-    await advance(ports, from, tree, null);
-    const edge = await advance(ports, from, tree, (path, bytes) => folder.write(path, bytes));
+    const kept = new KeptFiles();
+    const checked = await advance(ports, from, tree, kept.take);
+    const write: Write = ([path, bytes]) => folder.write(path, bytes);
+    for (const file of kept.files ?? []) await write(file);
+    const edge = kept.files === null ? await advance(ports, from, tree, write) : checked;
     const root = rootOf(edge.stack.range());
     if (published === null || edge.stack.size > published.stack.size) {
       const vkey = utf8(`${ports.signer.vkey}\n`);
@@ -108,7 +109,19 @@ export async function createPublisher(options: {
   };
 }
 
-type Write = (path: string, bytes: Uint8Array) => Promise<void>;
+type Write = (file: LogFile) => Promise<void> | void;
+
+/** Files in the order that they are to be written in; null once they are too much to keep. */
+class KeptFiles {
+  files: LogFile[] | null = [];
+  #bytes = 0;
+
+  readonly take = (file: LogFile): void => {
+    this.#bytes += file[1].length;
+    if (this.#bytes > KEPT_BYTES_MAX) this.files = null;
+    this.files?.push(file);
+  };
+}
 
 /** Takes an edge to the size of the store's tree, writing what fills up, and compares the two. */
 async function advance(
@@ -122,21 +135,25 @@ async function advance(
     throw inconsistent(`the folder has ${stack.size} entries, the store only ${tree.size}`);
   }
   let leaves = [...from.leaves];
+  const lines = new PayloadLines();
+  const put = async (file: LogFile | null): Promise<void> => {
+    if (file !== null) await write?.(file);
+  };
   while (stack.size < tree.size) {
     const room = Math.min(TILE_WIDTH - leaves.length, tree.size - stack.size);
     const entries = await readEntries(ports.source, stack.size, Math.min(room, ENTRIES_READ_MAX));
-    for (const { leaf } of entries) {
-      leaves.push(leaf);
-      for (const tile of stack.push(leafHash(leaf))) await write?.(...tileFile(tile));
-    }
-    if (write !== null) {
-      for (const [path, bytes] of payloadFiles(entries)) await write(path, bytes);
+    for (const { entry, hash } of entries) {
+      leaves.push(entry.leaf);
+      for (const tile of stack.push(hash)) await put(tileFile(tile));
+      if (write !== null) await put(lines.add(entry));
     }
     if (leaves.length === TILE_WIDTH) {
-      await write?.(...bundleFile(bundleIndex(stack.size) - 1, leaves));
+      await put(lines.close());
+      await put(bundleFile(bundleIndex(stack.size) - 1, leaves));
       leaves = [];
     }
   }
+  await put(lines.close());
   if (stack.range().map(hexOf).join() !== tree.range.join()) {
     throw inconsistent(`the entries in the store do not give its own tree at size ${tree.size}`);
   }
@@ -147,14 +164,15 @@ async function readEntries(
   source: LogSource,
   from: number,
   count: number,
-): Promise<readonly StoredEntry[]> {
+): Promise<readonly { readonly entry: StoredEntry; readonly hash: Uint8Array }[]> {
   const entries = await source.entries(from, count);
+  const hashed = entries.map((entry) => ({ entry, hash: leafHash(entry.leaf) }));
   const isWhole =
-    entries.length === count &&
-    entries.every(
-      (entry, at) => entry.index === from + at && hexOf(leafHash(entry.leaf)) === entry.leafHash,
+    hashed.length === count &&
+    hashed.every(
+      ({ entry, hash }, at) => entry.index === from + at && hexOf(hash) === entry.leafHash,
     );
-  if (isWhole) return entries;
+  if (isWhole) return hashed;
   throw inconsistent(`expected entries ${from} to ${from + count - 1}, each with its own hash`);
 }
 
@@ -182,45 +200,13 @@ async function writeCheckpoint(
   await folder.sync();
 }
 
-function tileFile({ level, index, hashes }: Tile): [path: string, bytes: Uint8Array] {
+function tileFile({ level, index, hashes }: Tile): LogFile {
   const path = formatPath({ kind: 'tile', level, index, width: hashes.length });
   return [path, Buffer.concat(hashes)];
 }
 
-function bundleFile(
-  index: number,
-  leaves: readonly Uint8Array[],
-): [path: string, bytes: Uint8Array] {
+function bundleFile(index: number, leaves: readonly Uint8Array[]): LogFile {
   return [formatPath({ kind: 'bundle', index, width: leaves.length }), formatBundle(leaves)];
-}
-
-/** A line of canonical JSON for each entry that has payloads. */
-function payloadFiles(
-  entries: readonly StoredEntry[],
-): readonly [path: string, bytes: Uint8Array][] {
-  const files: [path: string, bytes: Uint8Array][] = [];
-  let lines: { readonly index: number; readonly line: Uint8Array }[] = [];
-  const close = (): void => {
-    const [first] = lines;
-    const last = lines.at(-1);
-    if (first === undefined || last === undefined) return;
-    const path = formatPath({ kind: 'payloads', first: first.index, last: last.index });
-    files.push([path, Buffer.concat(lines.map(({ line }) => line))]);
-    lines = [];
-  };
-  for (const { index, payloads } of entries) {
-    if (payloads.length > 0) lines.push({ index, line: payloadLine(index, payloads) });
-    const bytes = lines.reduce((sum, { line }) => sum + line.length, 0);
-    if (bytes >= PAYLOAD_FILE_BYTES) close();
-  }
-  close();
-  return files;
-}
-
-function payloadLine(index: number, payloads: readonly Payload[]): Uint8Array {
-  const byLabel: Record<string, Json> = {};
-  for (const { label, nonce, value } of payloads) byLabel[label] = { nonce: hexOf(nonce), value };
-  return utf8(`${canonicalJson({ index, payloads: byLabel })}\n`);
 }
 
 // ---- the folder as it is
@@ -238,9 +224,9 @@ async function publishedEdge(ports: Ports): Promise<Edge | null> {
   const leaves: Uint8Array[] = [];
   while (stack.size < head.size) {
     const count = Math.min(head.size - stack.size, ENTRIES_READ_MAX);
-    for (const { leaf } of await readEntries(ports.source, stack.size, count)) {
-      leaves.push(leaf);
-      stack.push(leafHash(leaf));
+    for (const { entry, hash } of await readEntries(ports.source, stack.size, count)) {
+      leaves.push(entry.leaf);
+      stack.push(hash);
     }
   }
   if (!sameBytes(rootOf(stack.range()), head.root)) {

@@ -3,10 +3,10 @@ import { bytesOfHex, hexOf, utf8 } from '../lib/bytes.ts';
 import { canonicalJson, type Digest } from '../lib/canonical.ts';
 import type { EntryBody, EntryPosition, Payload, SealedEntry } from '../model/entry.ts';
 import type { Random, Sequencer, TreeState } from '../model/ports.ts';
-import { commitmentOf, NONCE_BYTES } from './commitment.ts';
-import { bindsTo, jsonOf, leafMembers, payloadOf } from './entry.ts';
-import { LEAF_BYTES_MAX, parseLeaf, type Leaf, type LeafCommon } from './leaf.ts';
-import { HASH_BYTES, leafHash, pushLeaf } from './tree.ts';
+import { commitmentOfText, NONCE_BYTES } from './commitment.ts';
+import { bindsTo, leafMembers, payloadOf, plainJson } from './entry.ts';
+import { LEAF_BYTES_MAX, whyNoLeaf, type Leaf, type LeafCommon } from './leaf.ts';
+import { HASH_BYTES, leafHash, nodeHash, pushHash } from './tree.ts';
 
 /** Which gateway seals, and by which configuration. */
 export interface GatewayIdentity {
@@ -44,14 +44,14 @@ function seal(
     payloads: Object.fromEntries(payloads.map(({ label, commitment }) => [label, commitment])),
     ...leafMembers(body, hashOrNull(position.binds)),
   };
-  const bytes = utf8(canonicalJson(jsonOf(leaf)));
+  const json = plainJson(leaf);
+  const bytes = utf8(canonicalJson(json));
   assert(
     bytes.length <= LEAF_BYTES_MAX,
     `a leaf has at most ${LEAF_BYTES_MAX} bytes, this ${body.type} has ${bytes.length}`,
   );
-  const parsed = parseLeaf(bytes);
-  const why = parsed.kind === 'not-a-leaf' ? parsed.reason : parsed.kind;
-  assert(parsed.kind === 'leaf', `this ${body.type} is no leaf that can be read back: ${why}`);
+  const wrong = whyNoLeaf(json);
+  assert(wrong === undefined, `this ${body.type} is no leaf that can be read back: ${wrong}`);
   return { leaf: bytes, leafHash: hexOf(leafHash(bytes)), payloads };
 }
 
@@ -60,12 +60,15 @@ function sealPayloads(body: EntryBody, random: Random): readonly Payload[] {
   if (payload === null) return [];
   const nonce = random.bytes(NONCE_BYTES);
   const { label, value } = payload;
-  return [{ label, nonce, value, commitment: commitmentOf(label, nonce, value) }];
+  const text = canonicalJson(value);
+  return [{ label, nonce, value, text, commitment: commitmentOfText(label, nonce, text) }];
 }
 
 function push(tree: TreeState, leaf: string): TreeState {
-  const next = pushLeaf({ size: tree.size, hashes: tree.range.map(hashOfHex) }, hashOfHex(leaf));
-  return { size: next.size, range: next.hashes.map(hexOf) };
+  const { size, hashes } = pushHash({ size: tree.size, hashes: tree.range }, leaf, (left, right) =>
+    hexOf(nodeHash(hashOfHex(left), hashOfHex(right))),
+  );
+  return { size, range: hashes };
 }
 
 function hashOfHex(text: string): Uint8Array {

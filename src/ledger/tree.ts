@@ -3,7 +3,7 @@
  * operator here: in JavaScript they cut to 32 bits.
  */
 import { strict as assert } from 'node:assert';
-import { createHash } from 'node:crypto';
+import { hash as hashOnce } from 'node:crypto';
 import { sameBytes } from '../lib/bytes.ts';
 
 export const HASH_BYTES = 32;
@@ -13,12 +13,16 @@ const NODE_PREFIX = Uint8Array.of(1);
 
 /** Hashes an entry's bytes into a leaf. */
 export function leafHash(leaf: Uint8Array): Uint8Array {
-  return createHash('sha256').update(LEAF_PREFIX).update(leaf).digest();
+  return sha256(Buffer.concat([LEAF_PREFIX, leaf]));
 }
 
 /** Hashes two subtrees into their parent. */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
-  return createHash('sha256').update(NODE_PREFIX).update(left).update(right).digest();
+  return sha256(Buffer.concat([NODE_PREFIX, left, right]));
+}
+
+function sha256(bytes: Uint8Array): Uint8Array {
+  return hashOnce('sha256', bytes, 'buffer');
 }
 
 /** The roots of the full subtrees that make up a tree, largest first: all that growing it needs. */
@@ -31,18 +35,27 @@ export const EMPTY_RANGE: CompactRange = { size: 0, hashes: [] };
 
 /** Returns the range with one more leaf. */
 export function pushLeaf(range: CompactRange, leaf: Uint8Array): CompactRange {
+  return pushHash(range, leaf, nodeHash);
+}
+
+/** As `pushLeaf`, over any spelling of hashes; `join` hashes two subtrees into their parent. */
+export function pushHash<Hash>(
+  range: { readonly size: number; readonly hashes: readonly Hash[] },
+  leaf: Hash,
+  join: (left: Hash, right: Hash) => Hash,
+): { readonly size: number; readonly hashes: readonly Hash[] } {
   assert(Number.isSafeInteger(range.size + 1), 'a tree has at most 2^53 - 1 leaves');
   const hashes = [...range.hashes];
-  let hash = leaf;
+  let node = leaf;
   for (let size = range.size; isOdd(size); size = half(size)) {
     const left = hashes.pop();
     assert(
       left !== undefined,
       `a range of ${range.size} leaves has a hash for each bit of its size`,
     );
-    hash = nodeHash(left, hash);
+    node = join(left, node);
   }
-  return { size: range.size + 1, hashes: [...hashes, hash] };
+  return { size: range.size + 1, hashes: [...hashes, node] };
 }
 
 /** Folds a range from the right into the root of its tree; of nothing, SHA-256 of nothing. */
@@ -53,7 +66,7 @@ export function rootOf(hashes: readonly Uint8Array[]): Uint8Array {
       (right, left) => (right === null ? left : nodeHash(left, right)),
       null,
     );
-  return root ?? createHash('sha256').digest();
+  return root ?? sha256(new Uint8Array());
 }
 
 /** Returns the range of the tree over these leaf hashes. */

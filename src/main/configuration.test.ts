@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { resolveSecret } from '../connectors/connector.ts';
 import { openEntry } from '../ledger/entry.ts';
 import { createSequencer } from '../ledger/sequencer.ts';
 import { tenantId, type TenantId } from '../model/ids.ts';
@@ -101,3 +102,20 @@ async function reloaded(kept: ConfigurationInForce, path: string, text: string):
   await writeFile(path, text);
   await kept.reload();
 }
+
+test('a credential file is looked for from the folder of the file that names it', async () => {
+  const path = join(folder, 'relative.yaml');
+  const setting = 'url: "${file:data/crm.url}", shadow: { url: "a${file:/run/b}c" }, rows: [1]';
+  await writeFile(path, `${ACTIVE}targets: { crm: { kind: postgres, ${setting} } }\n`);
+  const { targets } = await loadConfiguration(path);
+  assert.deepEqual(targets[0]?.settings, {
+    url: `\${file:${join(folder, 'data/crm.url')}}`,
+    shadow: { url: 'a${file:/run/b}c' },
+    rows: [1],
+  });
+  const url = targets[0]?.settings['url'] ?? '';
+  await assert.rejects(
+    resolveSecret(url, '/targets/crm/url', () => undefined),
+    /data\/crm\.url` cannot be read; .*`writegate add … --rotate`/,
+  );
+});

@@ -7,7 +7,9 @@
  *    status says why the file is not in force (fail closed).
  * 3. Only the policy changes while the gateway runs. What else the file says takes a restart.
  */
+import { dirname, resolve } from 'node:path';
 import { canonicalJson } from '../lib/canonical.ts';
+import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import { parseLeaf } from '../ledger/leaf.ts';
 import type { EntryBody } from '../model/entry.ts';
 import type { TenantId } from '../model/ids.ts';
@@ -21,14 +23,41 @@ import { readText } from './folder.ts';
 export const LOG_ACT = 'log';
 const COMMIT_TRIES_MAX = 5;
 
-/** Loads the file. Problems `configuration-missing` and `configuration-invalid`. */
+/**
+ * Loads the file. A relative path in a `${file:PATH}` of a target is from the file's own folder,
+ * wherever the command was started. Problems `configuration-missing` and `configuration-invalid`.
+ */
 export async function loadConfiguration(path: string): Promise<Configuration> {
   const text = await readText(path, 'configuration-invalid');
-  if (text !== undefined) return parseConfiguration(text, path);
+  if (text !== undefined) {
+    const configuration = parseConfiguration(text, path);
+    const folder = dirname(resolve(path));
+    const targets = configuration.targets.map((target) => ({
+      ...target,
+      settings: fromFolder(target.settings, folder),
+    }));
+    return { ...configuration, targets };
+  }
   throw new Problem(
     'configuration-missing',
     `there is no \`${path}\`; run \`writegate init\` there, or name another with --config`,
   );
+}
+
+const FILE_REFERENCE = /\$\{file:([^}]+)\}/g;
+
+function fromFolder(settings: JsonObject, folder: string): JsonObject {
+  const within = (value: Json): Json => {
+    if (typeof value === 'string') {
+      return value.replaceAll(
+        FILE_REFERENCE,
+        (_, file: string) => `\${file:${resolve(folder, file)}}`,
+      );
+    }
+    if (Array.isArray(value)) return value.map(within);
+    return isJsonObject(value) ? fromFolder(value, folder) : value;
+  };
+  return Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, within(value)]));
 }
 
 export interface ConfigurationInForce {

@@ -18,6 +18,13 @@ export interface DataFolder {
   readonly ledger: string;
   readonly ledgerKey: string;
   readonly operatorToken: string;
+  /** Images that are too many for a plan, encrypted with `evidenceKey`. */
+  readonly evidence: string;
+  readonly evidenceKey: string;
+  /** The log of reads; older parts of it have a number at the end. */
+  readonly reads: string;
+  /** Files that agents sent ahead of a write. */
+  readonly uploads: string;
   /** Where the running gateway is; absent while none runs. */
   readonly gateway: string;
 }
@@ -31,6 +38,10 @@ export function dataFolder(path: string): DataFolder {
     ledger: join(root, 'ledger'),
     ledgerKey: join(root, 'ledger.key'),
     operatorToken: join(root, 'operator.token'),
+    evidence: join(root, 'evidence'),
+    evidenceKey: join(root, 'evidence.key'),
+    reads: join(root, 'reads.ndjson'),
+    uploads: join(root, 'uploads'),
     gateway: join(root, 'gateway.json'),
   };
 }
@@ -120,6 +131,26 @@ function foundInstead(error: unknown): string {
   }
   if (hasCode(error, 'EACCES') || hasCode(error, 'EPERM')) return 'found no right to it';
   return `found ${error instanceof Error ? error.message : String(error)}`;
+}
+
+const DISK_ADVICE: Readonly<Record<string, string>> = {
+  ENOSPC: 'make room on the disk',
+  EDQUOT: 'make room: the quota is used up',
+  EROFS: 'the file system is read-only: put it right, or name another folder with --dir',
+  EIO: 'check the disk',
+};
+
+/** What an error of the file system says about the disk itself; undefined for any other error. */
+export function diskProblem(error: unknown): Problem | undefined {
+  if (!(error instanceof Error && 'syscall' in error && 'code' in error)) return undefined;
+  const advice = DISK_ADVICE[String(error.code)];
+  if (advice === undefined) return undefined;
+  const path = 'path' in error ? `\`${String(error.path)}\`` : 'a file';
+  return new Problem(
+    'store-unusable',
+    `${path} cannot be written (${String(error.code)}); ${advice}, then start again: what was committed is untouched`,
+    { cause: error },
+  );
 }
 
 /** Where a gateway answers. */

@@ -32,5 +32,27 @@ function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Bytes from the operating system's generator. */
-export const systemRandom: Random = { bytes: (count) => new Uint8Array(randomBytes(count)) };
+/** One call of the generator gives as much: each has a cost of its own, however little it asks for. */
+const POOL_BYTES = 4_096;
+
+/** Bytes from the operating system's generator, none of them given out twice. */
+export const systemRandom: Random = pooledRandom((count) => randomBytes(count));
+
+/** Hands out what `generate` makes in larger portions; what was given out is wiped from the pool. */
+export function pooledRandom(generate: (count: number) => Uint8Array): Random {
+  let pool = new Uint8Array();
+  let used = 0;
+  return {
+    bytes: (count) => {
+      if (count > POOL_BYTES) return new Uint8Array(generate(count));
+      if (used + count > pool.length) {
+        pool = new Uint8Array(generate(POOL_BYTES));
+        used = 0;
+      }
+      const bytes = pool.slice(used, used + count);
+      pool.fill(0, used, used + count);
+      used += count;
+      return bytes;
+    },
+  };
+}

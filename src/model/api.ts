@@ -4,7 +4,7 @@ import type { Approval, Decision } from './decision.ts';
 import type { Freeze, FreezeScope } from './freeze.ts';
 import type { OutcomeEntry } from './entry.ts';
 import type { State } from './lifecycle.ts';
-import type { Assessment, PlanDifference } from './plan.ts';
+import type { Assessment, Effect, PlanDifference } from './plan.ts';
 import type { Role } from './principal.ts';
 
 /** Body of `POST /v1/proposals` and `POST /v1/previews`. Unknown members are a `draft-invalid` problem. */
@@ -111,6 +111,30 @@ export interface ProposalPage {
   readonly before: string | null;
 }
 
+/** Query of `GET /v1/proposals/{id}/rows`. */
+export interface RowQuery {
+  /** The first row to give, from 0, among those asked for. */
+  readonly from?: number;
+  readonly limit?: number;
+  /** Only rows of this resource, `schema.table`. */
+  readonly resource?: string;
+  readonly kind?: Effect['kind'];
+}
+
+/** Answer of `GET /v1/proposals/{id}/rows`: what is left is always said. */
+export interface RowPage {
+  readonly items: readonly Effect[];
+  readonly from: number;
+  /** How many rows there are of those asked for. */
+  readonly total: number;
+  /** How many of them come after these. */
+  readonly left: number;
+  /** As they were measured, or as they were committed, with the values known only then. */
+  readonly as: 'planned' | 'applied';
+  /** Rows of the write, whatever was asked for, that cannot be shown, and why; null: none. */
+  readonly missing: { readonly rows: number; readonly reason: string } | null;
+}
+
 /** Answer of `GET /v1/freezes`. */
 export interface FreezePage {
   readonly items: readonly Freeze[];
@@ -135,5 +159,29 @@ export interface GatewayStatus {
   readonly startedAt: number;
 }
 
+/** One operation that a target offers. */
+export interface OperationView {
+  readonly target: string;
+  /** Of the target. */
+  readonly kind: string;
+  readonly operation: string;
+  /** JSON Schema (2020-12) of its arguments; null where there is none to give. */
+  readonly schema: JsonObject | null;
+}
+
+/** Answer of `GET /v1/operations`. */
+export interface OperationPage {
+  readonly items: readonly OperationView[];
+}
+
 /** The longest that one call waits; then the answer is the present state. */
 export const WAIT_MS_MAX = 50_000;
+
+/** What an upload is known by. */
+export interface UploadAnswer {
+  /** `upl_` and the hash: the same content has the same id. */
+  readonly id: string;
+  readonly bytes: number;
+  /** Lower-case hex. */
+  readonly sha256: string;
+}

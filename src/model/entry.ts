@@ -32,6 +32,8 @@ export type EntryBody =
       /** Counts from 1; the present attempt is the epoch that may settle (G8). */
       readonly attempt: number;
       readonly deadline: number;
+      /** What a target that keeps no receipts is asked by; at most `REFERENCE_LENGTH_MAX`. */
+      readonly reference?: string;
     }
   | OutcomeEntry
   /** On the compensated proposal, when its compensation was applied; the only entry after a terminal one. */
@@ -56,6 +58,9 @@ export type EntryBody =
       readonly credential: Credential;
       readonly by: string;
     };
+
+/** How long a target's reference in an intent may be, in characters. */
+export const REFERENCE_LENGTH_MAX = 128;
 
 /** How a draft was admitted. */
 export interface ProposalEntry {
@@ -103,9 +108,10 @@ export interface Conflict {
   readonly resource: string;
   readonly key: readonly (string | null)[];
   readonly problem: 'row-changed' | 'row-missing' | 'row-exists';
-  /** The columns that differ: as the applied write left them, and as they are now. */
+  /** The columns that differ: before the write, as the applied write left them, as they are now. */
   readonly columns: readonly {
     readonly column: string;
+    readonly before?: string | null;
     readonly expected: string | null;
     readonly found: string | null;
   }[];
@@ -126,6 +132,8 @@ export interface Payload {
   readonly label: string;
   readonly nonce: Uint8Array;
   readonly value: Json;
+  /** `value` as JSON text, where whoever sealed it has it anyway. */
+  readonly text?: string;
   /** `c1:` and lower-case hex, as LEDGER's commitment formula. */
   readonly commitment: string;
 }

@@ -57,6 +57,14 @@ export function newEvidenceId(at: number, random: Uint8Array): EvidenceId {
   return prefixed('evi', at, random) as EvidenceId;
 }
 
+/** Ms since the epoch: the clock that an id begins with. */
+export function madeAt(id: ProposalId | FreezeId | CredentialId | EvidenceId): number {
+  const digits = id.slice(id.indexOf('_') + 1);
+  let bits = 0n;
+  for (const digit of digits) bits = (bits << 5n) | BigInt(ALPHABET.indexOf(digit));
+  return Number(bits >> 80n);
+}
+
 /** Brands the text of a proposal id, or returns `undefined` where it is not one. */
 export function proposalId(text: string): ProposalId | undefined {
   return text.startsWith('prop_') && PREFIXED.test(text) ? (text as ProposalId) : undefined;

@@ -87,6 +87,11 @@ export interface Reversibility {
   readonly kind: 'proved' | 'conditional' | 'one-way';
   /** One sentence for a person: what the proof is, or what stands in the way. */
   readonly reason: string;
+  /**
+   * What triggers own and write again when the rest is taken back: `resource.column`, or `resource`
+   * for rows that they add. Only where `conditional`; nothing else may be left different.
+   */
+  readonly except?: readonly string[];
 }
 
 /** The effects that a proposal would have now, made without leaving a change. */
@@ -129,6 +134,8 @@ export interface Plan {
   readonly dependents: readonly string[];
   /** Anything that makes the measure incomplete; not empty means a person must look. */
   readonly warnings: readonly string[];
+  /** Where it was measured, if not on the target itself: the commit measures there, and compares. */
+  readonly measuredOn?: 'shadow';
 }
 
 export const PLAN_BOUNDS = {

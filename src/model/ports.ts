@@ -3,6 +3,7 @@ import type { Digest } from '../lib/canonical.ts';
 import type { JsonObject } from '../lib/json.ts';
 import type { BudgetLine } from './budget.ts';
 import type { Conflict, EntryBody, EntryPosition, SealedEntry, TargetCode } from './entry.ts';
+import type { EffectLines } from './effect-lines.ts';
 import type { Freeze, FreezeSubject } from './freeze.ts';
 import type { CredentialId, EvidenceId, ProposalId, TenantId } from './ids.ts';
 import type { State } from './lifecycle.ts';
@@ -43,6 +44,8 @@ export type Guarantee = 'transactional' | 'idempotent' | 'conditional' | 'probe'
 export interface Targets {
   /** The configured target, or undefined where the configuration names none such. */
   find(name: string): Target | undefined;
+  /** Every configured name, for a message that says which was meant; absent: not told. */
+  readonly names?: () => readonly string[];
 }
 
 /** One configured system behind its connector. */
@@ -52,6 +55,8 @@ export interface Target {
   readonly guarantee: Guarantee;
   /** The operations that agents may name. */
   readonly operations: readonly string[];
+  /** JSON Schema (2020-12) of the arguments, by operation; one without has none to give. */
+  readonly schemas?: Readonly<Record<string, JsonObject>>;
   /**
    * Measures what the write would do now and leaves no change.
    * Never throws for what the target or the arguments did: that is `refused`.
@@ -91,8 +96,12 @@ export interface PlanRequest {
    * for all that this is a part of, before anything is carried out: a preview shows rows too.
    */
   readonly permits: (resource: string) => boolean;
+  /** The least number of records that a hard limit of the policy allows here: more need not be measured. */
+  readonly recordsMax?: number;
   /** For a compensation: the applied effects to take back. Comes from the gate, never from an agent. */
   readonly compensated: Compensated | null;
+  /** Who proposed it, `agent:name` or `person:name`: whose uploads it may use. */
+  readonly proposer?: string;
 }
 
 export interface HoldRequest extends PlanRequest {
@@ -104,6 +113,11 @@ export interface HoldRequest extends PlanRequest {
 export interface Held {
   readonly kind: 'held';
   readonly plan: Plan;
+  /**
+   * The target's own reference, where it keeps no receipts: the intent makes it durable, as
+   * `ApplyRequest.journal` would. Absent where the target is asked by the key.
+   */
+  readonly reference?: string;
   /**
    * Keeps the effect; called once, after the intent is durable (G1). Answers `applied` or `refused`;
    * a throw means in doubt.
@@ -199,12 +213,32 @@ export type ProbeAnswer =
   | { readonly kind: 'absent'; readonly fenced: boolean }
   | { readonly kind: 'unknown'; readonly reason: string };
 
+// ---- uploads
+
+/** Files that agents sent ahead of a write that takes its rows from one. */
+export interface Uploads {
+  /** Undefined where the owner (`agent:name`) has none of that id, or not any more. */
+  open(id: string, owner: string): Promise<Upload | undefined>;
+}
+
+/** One file; its id is its content's hash, so the same id is the same content. */
+export interface Upload {
+  readonly bytes: number;
+  /** Lower-case hex. */
+  readonly sha256: string;
+  /** What is there now: who reads it holds it against `sha256`. */
+  stream(): AsyncIterable<Uint8Array>;
+}
+
 // ---- evidence
 
 /** Row images that are too many for a plan: encrypted files beside the store. */
 export interface EvidenceFiles {
-  /** Begins a file; what is not finished is gone after a crash. */
-  create(): Promise<EvidenceWriter>;
+  /**
+   * Begins a file for a proposal, by whose fate it is kept or removed; what is not finished is gone
+   * after a crash.
+   */
+  create(owner?: ProposalId): Promise<EvidenceWriter>;
   /** Undefined where there is none (any more). */
   open(id: EvidenceId): Promise<EvidenceReader | undefined>;
   /** Ends it for good; idempotent. */
@@ -214,6 +248,11 @@ export interface EvidenceFiles {
 export interface EvidenceWriter {
   /** Takes effects in any order; resolves when there is room for more. */
   append(effects: readonly Effect[]): Promise<void>;
+  /**
+   * As `append`, for effects that are lines already. They are read before the call returns its
+   * promise, and resolved means as above. Where it is absent they are appended as effects.
+   */
+  appendLines?(lines: EffectLines): Promise<void>;
   /** Makes it durable. */
   finish(): Promise<EvidenceReference>;
   /** Drops what was written; idempotent. */
@@ -369,6 +408,8 @@ export interface Store {
   actStep(tenant: TenantId, act: string): Promise<number>;
   /** The act's last entry. */
   latest(tenant: TenantId, act: string): Promise<StoredEntry | undefined>;
+  /** The leaf hash of one entry, for receipts. */
+  leafHash(tenant: TenantId, index: number): Promise<string | undefined>;
   tree(tenant: TenantId): Promise<TreeState>;
   /** Entries `from` (inclusive) on, in order, at most `limit`. */
   entries(tenant: TenantId, from: number, limit: number): Promise<readonly StoredEntry[]>;

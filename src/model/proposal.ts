@@ -30,6 +30,8 @@ export interface Proposal {
   readonly approvals: readonly Approval[];
   /** The present attempt; 0 before the first intent. */
   readonly attempt: number;
+  /** What the target is asked by where it keeps no receipts: of the intents so far, oldest first. */
+  readonly references: readonly string[];
   readonly outcome: Omit<OutcomeEntry, 'type'> | null;
   readonly settledAt: number | null;
   /** The latest drift: what was shown, and how the target differed at the commit. */
@@ -81,6 +83,7 @@ export function begin(entry: ProposalEntry, place: EntryPlace): Proposal {
     decision: null,
     approvals: [],
     attempt: 0,
+    references: [],
     outcome: null,
     settledAt: null,
     drift: null,
@@ -166,7 +169,12 @@ function intended(proposal: Proposal, entry: EntryBody & { type: 'intent' }): Pa
   const isAgain = proposal.state === 'executing' || proposal.state === 'in_doubt';
   const state: State = isAgain ? 'executing' : move(proposal, 'executing').state;
   assert(entry.planDigest === proposal.assessment?.planDigest, 'the intent names its plan (G2)');
-  return { state, attempt: entry.attempt };
+  const { references } = proposal;
+  return {
+    state,
+    attempt: entry.attempt,
+    references: entry.reference === undefined ? references : [...references, entry.reference],
+  };
 }
 
 function settled(proposal: Proposal, entry: OutcomeEntry, at: number): Partial<Proposal> {

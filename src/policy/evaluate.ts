@@ -226,6 +226,17 @@ function amountOf(rule: BudgetRule, facts: PolicyFacts, resource: string | undef
 }
 
 /**
+ * Returns the least number of records that a hard limit allows whatever turns out to be written to,
+ * and how: lines that name a resource or a class do not count. Undefined where there is none.
+ */
+export function recordsBound(policy: Policy, subject: MatchSubject): number | undefined {
+  const bounds = policy.limits
+    .filter((limit) => matches(limit.match, subject))
+    .flatMap((limit) => limit.recordsMax ?? []);
+  return bounds.length === 0 ? undefined : Math.min(...bounds);
+}
+
+/**
  * Reports whether the same write may lawfully be made again. Asked before anything is measured:
  * a line that names a resource or a class does not match.
  */

@@ -101,11 +101,27 @@ test('each route hands the gate what was asked, and answers what it said', async
   const served = await serve(t, appOptions(gate));
   const { agent, person, operator } = TOKENS;
   const approval = { planDigest: DIGEST, verdict: 'approve' };
+  const question = { target: 'crm', arguments: { statement: 'select 1' }, run: 'r1' };
   const freeze = { scope: { kind: 'agent', name: 'ledger-bot' }, reason: 'looks wrong' };
   const holder = { kind: 'agent', name: 'ledger-bot' };
   const table: readonly [Sent, number, string, readonly unknown[]][] = [
     [{ path: '/v1/previews', token: agent, body: DRAFT }, 200, 'preview', [AGENT]],
     [{ path: PROPOSAL, token: person }, 200, 'view', [PERSON, PROPOSAL_ID]],
+    [{ path: `${PROPOSAL}/rows`, token: agent }, 200, 'rows', [AGENT, PROPOSAL_ID, {}]],
+    [
+      {
+        path: `${PROPOSAL}/rows?from=25&limit=1000&resource=public.customers&kind=delete`,
+        token: person,
+      },
+      200,
+      'rows',
+      [
+        PERSON,
+        PROPOSAL_ID,
+        { from: 25, limit: 1000, resource: 'public.customers', kind: 'delete' },
+      ],
+    ],
+    [{ path: '/v1/reads', token: agent, body: question }, 200, 'read', [AGENT, question]],
     [{ path: `${PROPOSAL}/result`, token: agent }, 200, 'status', [AGENT, PROPOSAL_ID]],
     [{ path: `${PROPOSAL}/result?waitMs=7`, token: agent }, 200, 'wait', [AGENT, PROPOSAL_ID, 7]],
     [

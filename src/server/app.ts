@@ -5,7 +5,7 @@
  */
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Gate } from '../gate.ts';
-import type { GatewayStatus } from '../model/api.ts';
+import type { GatewayStatus, OperationView } from '../model/api.ts';
 import { Problem } from '../model/problem.ts';
 import {
   authorize,
@@ -26,15 +26,20 @@ import { ledgerRoutes } from './routes/ledger.ts';
 import { proposalRoutes } from './routes/proposals.ts';
 import type { Route } from './routes/route.ts';
 import { serveRoutes } from './routes/serve.ts';
+import { uploadRoutes, type UploadPort } from './routes/uploads.ts';
 
 export interface AppOptions {
   readonly gate: Gate;
   readonly credentials: CredentialPort;
   readonly status: () => Promise<GatewayStatus>;
+  /** What the targets offer. */
+  readonly operations: () => readonly OperationView[];
   /** Where the ledger is published; null where it is not. */
   readonly ledgerFolder: string | null;
   /** Values of the `Host` header that are served beside the listening address. */
   readonly allowedHosts: readonly string[];
+  /** Where uploads go; undefined: none are taken. */
+  readonly uploads?: UploadPort;
   readonly version: string;
   readonly log: Log;
   readonly inFlightMax?: number;
@@ -75,6 +80,7 @@ export function openApp(options: AppOptions): FastifyInstance {
   const mcp = mountMcp({
     app,
     gate,
+    operations: options.operations,
     version,
     log,
     stopping: stopping.signal,
@@ -148,8 +154,9 @@ function routesOf(options: AppOptions): readonly Route[] {
     ...proposalRoutes(options.gate),
     ...freezeRoutes(options.gate),
     ...credentialRoutes(options.credentials),
+    ...uploadRoutes(options.uploads),
     ...ledgerRoutes(options.ledgerFolder),
-    ...gatewayRoutes(options.status, () => document),
+    ...gatewayRoutes(options.status, options.operations, () => document),
   ];
   const document = openApiDocument(routes, options.version);
   return routes;

@@ -1,9 +1,10 @@
 /** The one parser of drafts, for HTTP and MCP: nothing past it looks at an agent's bytes again. */
-import { isJsonObject, type Json } from '../lib/json.ts';
+import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import type { DraftBody } from '../model/api.ts';
+import type { ReadBody } from '../model/read.ts';
 import { DRAFT_BOUNDS, type Draft } from '../model/draft.ts';
 import { Problem } from '../model/problem.ts';
-import { DRAFT } from './shapes/requests.ts';
+import { DRAFT, READ } from './shapes/requests.ts';
 
 /** The names in a pointer are the agent's: enough to find the place, no more. */
 const AT_LENGTH_MAX = 500;
@@ -11,16 +12,27 @@ const AT_LENGTH_MAX = 500;
 /** Checks form and bounds of what an agent sent. Throws `draft-invalid` and says where. */
 export function parseDraft(input: unknown): DraftBody {
   const body = DRAFT.parse(input);
-  checkArguments(body.arguments, '/arguments', 1);
+  checkWhole(body.arguments);
   if (body.reason !== undefined) checkText(body.reason, '/reason');
-  const sizeBytes = Buffer.byteLength(JSON.stringify(body.arguments));
+  return body;
+}
+
+/** The same for a read. */
+export function parseRead(input: unknown): ReadBody {
+  const body = READ.parse(input);
+  checkWhole(body.arguments);
+  return body;
+}
+
+function checkWhole(given: JsonObject): void {
+  checkArguments(given, '/arguments', 1);
+  const sizeBytes = Buffer.byteLength(JSON.stringify(given));
   if (sizeBytes > DRAFT_BOUNDS.argumentsBytesMax) {
     refuse(
       `the arguments are ${sizeBytes} bytes, at most ${DRAFT_BOUNDS.argumentsBytesMax} are taken; split the write`,
       '/arguments',
     );
   }
-  return body;
 }
 
 /** A parsed draft as the gate takes it. What it compensates never comes from outside. */

@@ -69,9 +69,12 @@ export function openExchanges(max: number): Exchanges {
   };
 }
 
-/** Aborts when the connection goes, or, which hurts nobody, when the answer has been sent. */
+/** Aborts when the connection goes before the answer has been sent. */
 export function goneSignal(reply: FastifyReply): AbortSignal {
   const gone = new AbortController();
-  reply.raw.once('close', () => gone.abort());
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) gone.abort();
+  });
+  if (reply.raw.closed) gone.abort();
   return gone.signal;
 }

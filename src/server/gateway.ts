@@ -1,10 +1,18 @@
 /** The gate as one caller has it: what MCP and the HTTP routes of proposals speak with. */
 import type { Gate } from '../gate.ts';
-import type { DraftBody, ProposalPage } from '../model/api.ts';
+import type {
+  DraftBody,
+  OperationPage,
+  OperationView,
+  ProposalPage,
+  RowPage,
+  RowQuery,
+} from '../model/api.ts';
 import { proposalId, type ProposalId } from '../model/ids.ts';
 import { isTerminal } from '../model/lifecycle.ts';
 import type { Principal } from '../model/principal.ts';
 import { Problem } from '../model/problem.ts';
+import type { ReadBody, ReadResult } from '../model/read.ts';
 import type { Result } from '../model/result.ts';
 import { toDraft } from './draft.ts';
 import { PAGE_DEFAULT, type ListQuery } from './shapes/requests.ts';
@@ -27,16 +35,26 @@ export interface AgentGateway {
   status(id: string): Promise<Result>;
   list(query: ListQuery): Promise<ProposalPage>;
   cancel(id: string): Promise<Result>;
+  rows(id: string, query: RowQuery): Promise<RowPage>;
+  operations(): Promise<OperationPage>;
+  read(body: ReadBody, options: { readonly signal: AbortSignal }): Promise<ReadResult>;
 }
 
 /** The gate in this process, for one caller. */
-export function gatewayFor(gate: Gate, principal: Principal): AgentGateway {
+export function gatewayFor(
+  gate: Gate,
+  principal: Principal,
+  operations: readonly OperationView[] = [],
+): AgentGateway {
   return {
     preview: (draft, { signal }) => gate.preview(principal, toDraft(draft), signal),
     propose: (draft) => gate.propose(principal, toDraft(draft)),
     wait: async (id, { waitMs, signal }) => gate.wait(principal, knownId(id), waitMs, signal),
     status: async (id) => gate.status(principal, knownId(id)),
     cancel: async (id) => gate.cancel(principal, knownId(id)),
+    rows: async (id, query) => gate.rows(principal, knownId(id), query),
+    operations: async () => ({ items: operations }),
+    read: (body, { signal }) => gate.read(principal, body, signal),
     list: async ({ state, limit, before }) =>
       gate.list(principal, {
         limit: limit ?? PAGE_DEFAULT,

@@ -3,6 +3,7 @@ import { toNodeHandler, type NodeIncomingMessageLike } from '@modelcontextprotoc
 import { createMcpHandler, type AuthInfo } from '@modelcontextprotocol/server';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Gate } from '../gate.ts';
+import type { OperationView } from '../model/api.ts';
 import type { Principal } from '../model/principal.ts';
 import { gatewayFor } from './gateway.ts';
 import { goneSignal } from './exchanges.ts';
@@ -12,6 +13,7 @@ import type { Log } from './problem.ts';
 export interface McpMount {
   readonly app: FastifyInstance;
   readonly gate: Gate;
+  readonly operations: () => readonly OperationView[];
   readonly version: string;
   readonly log: Log;
   readonly stopping: AbortSignal;
@@ -28,14 +30,14 @@ interface Caller {
 
 /** Serves `/mcp`; `close` ends the streams that listen. */
 export function mountMcp(mount: McpMount): { close(): Promise<void> } {
-  const { app, gate, version, log, stopping } = mount;
+  const { app, gate, operations, version, log, stopping } = mount;
   const callers = new WeakMap<AuthInfo, Caller>();
   const mcp = createMcpHandler(
     ({ authInfo }) => {
       const caller = authInfo && callers.get(authInfo);
       if (caller === undefined) throw new Error('an MCP request came past the credential check');
       const { principal, ended } = caller;
-      return mcpServer(gatewayFor(gate, principal), { version, log, ended });
+      return mcpServer(gatewayFor(gate, principal, operations()), { version, log, ended });
     },
     {
       maxRequestBodySize: mount.bodyBytesMax,

@@ -17,6 +17,7 @@ import {
   fakeGate,
   FREEZE_ID,
   PROPOSAL_ID,
+  READS,
   RESULTS,
   SUMMARY,
   TOKENS,
@@ -29,7 +30,7 @@ const ERAS = [
   ['auto', '2026-07-28'],
   ['legacy', '2025-11-25'],
 ] as const;
-const TOOL_NAMES = ['preview', 'propose', 'wait', 'status', 'list', 'cancel'];
+const TOOL_NAMES = ['preview', 'propose', 'query', 'wait', 'status', 'list', 'cancel', 'update'];
 const GIVEN = {
   ...DRAFT,
   reason: undefined,
@@ -81,7 +82,7 @@ function assertError(result: CallToolResult, code: string, next: string): void {
 }
 
 for (const [mode, revision] of ERAS) {
-  test(`in revision ${revision} the tools are exactly six, and none of them approves`, async (t) => {
+  test(`in revision ${revision} the tools are exactly seven and one for each structured write, and none of them approves`, async (t) => {
     const client = await overHttp(t, await serve(t, appOptions(fakeGate())), mode);
     assert.equal(client.getNegotiatedProtocolVersion(), revision);
     const { tools } = await client.listTools();
@@ -93,9 +94,13 @@ for (const [mode, revision] of ERAS) {
       assert.equal(tool.inputSchema['additionalProperties'], false, tool.name);
       assert.equal(tool.outputSchema?.['type'], 'object', tool.name);
       assert.ok((tool.description ?? '').length < 700, tool.name);
-      const isRead = ['preview', 'wait', 'status', 'list'].includes(tool.name);
+      const isRead = ['preview', 'query', 'wait', 'status', 'list'].includes(tool.name);
       assert.equal(tool.annotations?.readOnlyHint, isRead, tool.name);
-      assert.equal(tool.annotations?.destructiveHint, tool.name === 'propose', tool.name);
+      assert.equal(
+        tool.annotations?.destructiveHint,
+        ['propose', 'update'].includes(tool.name),
+        tool.name,
+      );
     }
   });
 
@@ -133,6 +138,16 @@ for (const [mode, revision] of ERAS) {
       const text = `${state.state} (${state.code}): ${state.reason}; next: ${state.next}; proposalId: ${PROPOSAL_ID}`;
       assert.deepEqual(result.content, [{ type: 'text', text }]);
     }
+    const structured = { target: 'crm', arguments: { table: 'customers' }, reason: 'because' };
+    gate.script = [RESULTS.applied];
+    const updated = await client.callTool({ name: 'update', arguments: structured });
+    assert.deepEqual(updated.structuredContent, RESULTS.applied);
+    const proposed = gate.calls.find(({ method }) => method === 'propose')?.given[1];
+    assert.deepEqual(proposed, { ...GIVEN, ...structured, operation: 'update' });
+    const query = { target: 'crm', arguments: { statement: 'select 1' } };
+    const found = await client.callTool({ name: 'query', arguments: query });
+    assert.deepEqual(found.structuredContent, READS.read);
+    assert.deepEqual(gate.calls.at(-1)?.given.slice(0, 2), [AGENT, query]);
     const preview = await client.callTool({ name: 'preview', arguments: DRAFT });
     assert.deepEqual(preview.structuredContent, RESULTS.previewed);
     const listed = await client.callTool({
@@ -149,7 +164,7 @@ for (const [mode, revision] of ERAS) {
   });
 
   test(
-    `in revision ${revision} writegate over stdio is the same six tools over the HTTP API`,
+    `in revision ${revision} writegate over stdio is the same tools over the HTTP API`,
     { timeout: 30_000 },
     async (t) => {
       const gate = fakeGate();

@@ -13,7 +13,8 @@ import { serveStdio, type StdioServerHandle } from '@modelcontextprotocol/server
 import { PROBLEMS, type ProblemCode } from '../model/problem.ts';
 import type { Next } from '../model/result.ts';
 import type { AgentGateway } from './gateway.ts';
-import { TOOLS } from './mcp-tools.ts';
+import { operationTools } from './mcp-operations.ts';
+import { TOOLS, type Tool } from './mcp-tools.ts';
 import { isProblemCode, type Log } from './problem.ts';
 
 export interface McpOptions {
@@ -33,17 +34,22 @@ export function mcpServer(gateway: AgentGateway, options: McpOptions): McpServer
     { capabilities: { tools: { listChanged: false } }, instructions: INSTRUCTIONS },
   );
   // The low level, because a problem must keep its code: the high one answers bad arguments itself.
-  mcp.server.setRequestHandler('tools/list', () => ({
-    tools: TOOLS.map(({ call: _call, ...tool }) => ({
-      ...tool,
-      inputSchema: { ...tool.inputSchema, type: 'object' as const },
-      outputSchema: { ...tool.outputSchema, type: 'object' as const },
-    })),
+  mcp.server.setRequestHandler('tools/list', async () => ({
+    tools: (await toolsOf(gateway, options.log)).map(listed),
   }));
   mcp.server.setRequestHandler('tools/call', (request, context) =>
     callTool(gateway, options, { ...request.params, context }),
   );
   return mcp;
+}
+
+/** The tool as it is told: with schemas of objects, as the protocol has them, and without its call. */
+function listed({ call: _call, ...tool }: Tool) {
+  return {
+    ...tool,
+    inputSchema: { ...tool.inputSchema, type: 'object' as const },
+    outputSchema: { ...tool.outputSchema, type: 'object' as const },
+  };
 }
 
 /**
@@ -67,9 +73,10 @@ async function callTool(
   options: McpOptions,
   called: Called,
 ): Promise<CallToolResult> {
-  const tool = TOOLS.find(({ name }) => name === called.name);
+  const tools = await toolsFor(called.name, gateway, options.log);
+  const tool = tools.find(({ name }) => name === called.name);
   if (tool === undefined) {
-    const known = TOOLS.map(({ name }) => `\`${name}\``).join(', ');
+    const known = tools.map(({ name }) => `\`${name}\``).join(', ');
     throw new ProtocolError(ProtocolErrorCode.InvalidParams, `unknown tool; there are ${known}`);
   }
   const { signal } = called.context.mcpReq;
@@ -83,6 +90,23 @@ async function callTool(
   } catch (error) {
     return problemResult(error, options.log);
   }
+}
+
+/** Which structured writes there are is the gateway's to say; while it does not, there are none. */
+async function toolsOf(gateway: AgentGateway, log: Log): Promise<readonly Tool[]> {
+  try {
+    const { items } = await gateway.operations();
+    const names = new Set(TOOLS.map(({ name }) => name));
+    return [...TOOLS, ...operationTools(items).filter(({ name }) => !names.has(name))];
+  } catch (error) {
+    log('the operations of the targets could not be listed', error);
+    return TOOLS;
+  }
+}
+
+/** The general tools need nobody asked. */
+async function toolsFor(name: string, gateway: AgentGateway, log: Log): Promise<readonly Tool[]> {
+  return TOOLS.some((tool) => tool.name === name) ? TOOLS : toolsOf(gateway, log);
 }
 
 /** Reports progress where the client asked for it; that resets its time-out. */

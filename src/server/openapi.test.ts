@@ -10,12 +10,14 @@ import {
   fakeGate,
   FREEZE_ID,
   PROPOSAL_ID,
+  READS,
   RESULTS,
   TOKENS,
 } from '../../test/support/fake-gate.ts';
 import { send, serve, type Served } from '../../test/support/serve.ts';
 import { openApp } from './app.ts';
 import { RESULT, RESULT_BRIEF } from './shapes/answers.ts';
+import { READ_RESULT } from './shapes/row-answers.ts';
 
 const METHODS = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace'];
 
@@ -162,6 +164,12 @@ test('every answer is of the documented form, and has no member that is not docu
     listProposals: { path: '/v1/proposals', token: TOKENS.agent },
     viewProposal: { path: proposal, token: TOKENS.agent },
     waitForResult: { path: `${proposal}/result`, token: TOKENS.agent },
+    proposalRows: { path: `${proposal}/rows?limit=1`, token: TOKENS.agent },
+    read: {
+      path: '/v1/reads',
+      token: TOKENS.agent,
+      body: { target: 'crm', arguments: { statement: 'select 1' } },
+    },
     approve: {
       path: `${proposal}/approvals`,
       token: TOKENS.person,
@@ -190,6 +198,7 @@ test('every answer is of the documented form, and has no member that is not docu
       token: TOKENS.operator,
     },
     gatewayStatus: { path: '/v1/status' },
+    listOperations: { path: '/v1/operations', token: TOKENS.agent },
     health: { path: '/v1/healthz' },
     openApi: { path: '/v1/openapi.json' },
     problem: { path: '/v1/problems/bug' },
@@ -209,6 +218,15 @@ test('every answer is of the documented form, and has no member that is not docu
     assert.ok(validate(got.json), `${id}: ${JSON.stringify(validate.errors)}`);
   }
   assert.deepEqual(seen.toSorted(), Object.keys(calls).toSorted());
+});
+
+test('a read that was refused is of the documented form too', () => {
+  const ajv = new Ajv2020({ strict: true, allowUnionTypes: true, strictRequired: false });
+  const validate = ajv.compile(object(tight(READ_RESULT)));
+  for (const result of Object.values(READS)) {
+    assert.ok(validate(result), `${result.state}: ${JSON.stringify(validate.errors)}`);
+  }
+  assert.ok(!validate({ ...READS.refused, rows: [] }), 'rows in a refusal');
 });
 
 test('every state of a result is of the one form that HTTP documents and the brief one of the tools', () => {

@@ -56,14 +56,7 @@ function operation(route: Route): JsonObject {
     description: ACCESS[route.access],
     security: route.access === 'public' ? [] : [{ bearer: [] }],
     parameters: parameters(route),
-    ...(route.body === null
-      ? {}
-      : {
-          requestBody: {
-            required: true,
-            content: { 'application/json': { schema: referring(route.body, PLACE) } },
-          },
-        }),
+    ...requestBody(route),
     responses: {
       [route.status]: { description: STATUS_CODES[route.status] ?? '', ...content(route.answer) },
       default: {
@@ -74,6 +67,16 @@ function operation(route: Route): JsonObject {
       },
     },
   };
+}
+
+function requestBody({ body, stream }: Route): JsonObject {
+  if (stream !== undefined) {
+    const files = Object.fromEntries(stream.map((type) => [type, {}]));
+    return { requestBody: { required: true, content: files } };
+  }
+  if (body === null) return {};
+  const schema = referring(body, PLACE);
+  return { requestBody: { required: true, content: { 'application/json': { schema } } } };
 }
 
 function content(answer: Route['answer']): JsonObject {

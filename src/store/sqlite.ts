@@ -60,7 +60,9 @@ export class SqliteStore implements Store {
     this.#tables = tables;
     this.#batch = new Batch(database, {
       apply: (change) => applyChange(tables, sealing, change),
-      rolledBack: () => tables.proposals.effects.forget(),
+      beforeCommit: () => tables.log.writeHeads(),
+      rolledBack: () => tables.proposals.forget(),
+      allRolledBack: () => tables.log.forget(),
     });
     this.#queue = new CommitQueue((changes) => this.#run(changes));
   }
@@ -131,6 +133,10 @@ export class SqliteStore implements Store {
 
   latest(tenant: TenantId, act: string): Promise<StoredEntry | undefined> {
     return this.#read(({ log }) => log.latest(tenant, act));
+  }
+
+  leafHash(tenant: TenantId, index: number): Promise<string | undefined> {
+    return this.#read(({ log }) => log.leafHash(tenant, index));
   }
 
   tree(tenant: TenantId): Promise<TreeState> {

@@ -210,7 +210,7 @@ describe('an operator and an agent at the command line', { timeout: 120_000 }, (
     const inbox = await writegate(['inbox']);
     assert.match(inbox.out, new RegExp(`1 proposal waits for a decision\n${id}`));
     const shown = await writegate(['show', id]);
-    assert.match(shown.out, /Rows 1 to 25 of 161, direct/);
+    assert.match(shown.out, /Rows 1 to 25 of 161\n/);
     assert.ok(shown.out.includes(planDigest));
 
     const wrong = await asOperator('approve', id, '--digest', 'f'.repeat(12));
@@ -254,6 +254,9 @@ describe('an operator and an agent at the command line', { timeout: 120_000 }, (
     assert.deepEqual([frozen.code, frozen.result.code], [3, 'frozen']);
     const resumed = await writegate(['resume', '--reason', 'mended']);
     assert.equal(resumed.code, 0, resumed.err);
+    const slip = await writegate(['stop', '--target', 'crmm', '--reason', 'it loops']);
+    assert.equal(slip.code, 1, slip.out);
+    assert.match(slip.err, /^request-invalid: nothing was stopped: .*did you mean\s+`crm`/s);
     assert.match(resumed.out, /released +agent crm-bot|frz_.* {2}released {2}agent crm-bot/);
     assert.equal((await asAgent('propose', ...setEmail(2, 'two@example.org'))).code, 0);
   });

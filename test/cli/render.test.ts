@@ -3,9 +3,15 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { columnsOf, inert, inertJson, palette, wrap } from '../../src/lib/terminal.ts';
 import { lookOf, type Look } from '../../src/cli/look.ts';
-import { planLines, type RowsShown } from '../../src/cli/render-plan.ts';
-import { listLines, resultLines } from '../../src/cli/render-result.ts';
+import { planLines } from '../../src/cli/render-plan.ts';
+import { readLines } from '../../src/cli/render-read.ts';
+import { rowPageLines, type RowsShown } from '../../src/cli/render-rows.ts';
+import { freezeLines, listLines, resultLines } from '../../src/cli/render-result.ts';
+import { reportLines } from '../../src/cli/ledger.ts';
+import type { Freeze } from '../../src/model/freeze.ts';
 import type { ProposalView } from '../../src/model/api.ts';
+import { newEvidenceId, newFreezeId, type EvidenceId } from '../../src/model/ids.ts';
+import type { ReadResult } from '../../src/model/read.ts';
 import type { Result } from '../../src/model/result.ts';
 import { DIGEST, ID, plan, updates, waitingView } from './fixture.ts';
 
@@ -148,8 +154,11 @@ test('columns may be called what objects have already', () => {
 test('rows that are not on the page are counted, with the command that shows them', () => {
   const view = waitingView({ plan: plan({ effects: updates(60), effectsOmitted: 7 }) });
   const text = planText(view);
-  assert.match(text, /Rows 1 to 25 of 67, direct/);
-  assert.match(flat(text), new RegExp(`35 more rows: writegate show ${ID} --page 2, or --all`));
+  assert.match(text, /Rows 1 to 25 of 67$/m);
+  assert.match(
+    flat(text),
+    new RegExp(`35 more rows here: writegate show ${ID} --page 2, or --all`),
+  );
   assert.match(flat(text), /7 rows beyond these are counted and covered by the plan digest/);
   assert.doesNotMatch(text, /new26@/);
 });
@@ -190,11 +199,242 @@ test('deletes come first, and cascades stand apart with what did them', () => {
   const text = planText(view);
   const [customers, orders, audit] = [
     'changes     public.customers: 1 deleted',
-    'also        public.orders: 212 deleted by cascade (orders_fk)',
-    'also        public.audit: 3 created by trigger (log_it)',
+    'also        public.orders: 212 deleted by cascade of constraint orders_fk',
+    'also        public.audit: 3 created by trigger function log_it',
   ].map((line) => text.indexOf(line));
   assert.ok(customers !== undefined && orders !== undefined && audit !== undefined);
   assert.ok(customers >= 0 && customers < orders && orders < audit, text);
+});
+
+test('what follows from the write stands apart from it, each row with what made it change', () => {
+  const gone = (resource: string, key: string) =>
+    ({ resource, kind: 'delete', key: [key], before: { id: key }, after: null }) as const;
+  const effects = [
+    { ...gone('public.orders', '7'), by: { attribution: 'cascade', via: 'orders_fk' } } as const,
+    ...updates(1),
+    gone('public.customers', '9'),
+    { ...gone('public.log', '8'), by: { attribution: 'rule', via: 'log_rule' } } as const,
+    { ...gone('public.odd', '5'), by: { attribution: 'indirect', via: null } } as const,
+  ];
+  const text = planText(waitingView({ plan: plan({ effects }) }));
+  const places = [
+    'delete public.customers "9"',
+    'update public.customers "1"',
+    'as a consequence',
+    'delete public.orders "7", by cascade of constraint orders_fk',
+    'delete public.log "8", by rule log_rule',
+    'delete public.odd "5", indirectly, by what is not known',
+  ].map((line) => text.indexOf(line));
+  assert.ok(!places.includes(-1), text);
+  assert.deepEqual(
+    places,
+    places.toSorted((left, right) => left - right),
+  );
+});
+
+test('columns say at a glance what the write does to them', () => {
+  const change = { resource: 'public.tickets', column: 'status', rows: 40 };
+  const example = { before: 'open', after: 'closed', rows: 40 };
+  const columns = [
+    { ...change, examples: [example] },
+    {
+      ...change,
+      column: 'note',
+      examples: [
+        { before: null, after: 'x', rows: 30 },
+        { before: 'null', after: 'x', rows: 2 },
+      ],
+    },
+    { ...change, column: 'seen_at', examples: [] },
+  ];
+  const text = flat(planText(waitingView({ plan: plan({ columns }) })));
+  assert.ok(text.includes('column public.tickets.status: "open" → "closed" in 40 rows'), text);
+  assert.ok(
+    text.includes(
+      'public.tickets.note in 40 rows: null → "x" in 30; "null" → "x" in 2; others in 8',
+    ),
+    text,
+  );
+  assert.ok(text.includes('public.tickets.seen_at in 40 rows'), text);
+});
+
+test('rows beyond the plan are reachable by the command that it names', () => {
+  const evidence = { id: evidenceIdOf(), rows: 47_000, bytes: 9_000_000 };
+  const changes = { effects: updates(60), effectsOmitted: 46_940, evidence };
+  const text = flat(planText(waitingView({ plan: plan(changes) })));
+  assert.ok(text.includes(`60 of 47,000 rows can be shown here; writegate rows ${ID} for`), text);
+});
+
+test('a page of rows says which they are, how many are left, and how to get them', () => {
+  const page = {
+    items: updates(2),
+    from: 100,
+    total: 47_000,
+    left: 46_898,
+    missing: null,
+  } as const;
+  const asked = { id: ID, limit: 2, resource: 'public.customers', kind: 'update' } as const;
+  const text = rowPageLines({ ...page, as: 'applied' }, asked, LOOK).join('\n');
+  assert.match(text, /^Rows 101 to 102 of 47,000, as applied\n/);
+  assert.match(text, /email: "old1@example.org" → "new1@example.org"/);
+  assert.match(text, /46,898 rows after these/);
+  const next = `writegate rows ${ID} --from 102 --limit 2 --resource public.customers --kind update`;
+  assert.ok(text.includes(next), text);
+  const missing = { rows: 46_940, reason: 'their images were removed' };
+  const end = { ...page, from: 0, total: 2, left: 0, missing, as: 'planned' } as const;
+  const last = rowPageLines(end, asked, LOOK).join('\n');
+  assert.match(last, /46,940 rows cannot be shown: their images were removed/);
+  assert.doesNotMatch(last, /after these/);
+});
+
+test('a page beyond the rows says how many there are and names the last one', () => {
+  const page = {
+    items: [],
+    from: 5_000,
+    total: 140,
+    left: 0,
+    missing: null,
+    as: 'applied',
+  } as const;
+  const asked = { id: ID, from: 5_000, limit: 100, kind: 'update' } as const;
+  const text = rowPageLines(page, asked, LOOK).join('\n');
+  assert.match(text, /^Rows: none from 5,000 on, 140 in all\n/);
+  assert.ok(text.includes(`writegate rows ${ID} --from 100 --limit 100 --kind update`), text);
+  const none = rowPageLines({ ...page, from: 0, total: 0 }, asked, LOOK).join('\n');
+  assert.doesNotMatch(none, /writegate rows/);
+});
+
+test('headings of lists, stops and ledgers keep to a narrow terminal', () => {
+  const narrow = { ...LOOK, columns: 44 };
+  const name = 'a-rather-long-name-of-an-agent-that-goes-on-and-on-and-on';
+  const freeze: Freeze = {
+    id: newFreezeId(1, new Uint8Array(10)),
+    scope: { kind: 'agent', name },
+    reason: 'it repeats itself',
+    by: 'ada',
+    at: NOW,
+    releasedAt: null,
+  };
+  const report = {
+    ok: true,
+    origin: `writegate.test/${'x'.repeat(60)}`,
+    size: 1,
+    entries: 1,
+    root: 'f'.repeat(64),
+    findings: [],
+    figures: { states: {} },
+    folder: '/var/lib/ledger',
+    keyFromFolder: true,
+    against: 0,
+  } as unknown as Parameters<typeof reportLines>[0];
+  const lines = [
+    ...listLines([waitingView()], narrow, NOW),
+    ...freezeLines([freeze], narrow),
+    ...reportLines(report, narrow),
+  ];
+  // A root is copied whole, on a line of its own.
+  for (const line of lines.filter((each) => each !== `    ${report.root}`)) {
+    assert.ok(columnsOf(line.trimEnd()) <= 44, line);
+  }
+  const text = lines.join('').replaceAll(' ', '');
+  for (const whole of [name, freeze.id, ID, report.origin ?? '']) assert.ok(text.includes(whole));
+  assert.match(
+    listLines([waitingView()], LOOK, NOW)[0] ?? '',
+    /^prop_\w{26} {2}waiting {2}\d+ \w+ ago$/,
+  );
+});
+
+test('a read is a table where it fits, and row by row where it does not', () => {
+  const columns = [
+    { name: 'id', isMasked: false },
+    { name: 'email', isMasked: true },
+    { name: 'note', isMasked: false },
+  ];
+  const rows = [
+    ['1', null, 'null'],
+    ['22', null, null],
+    ['3', null, ''],
+  ];
+  const result: ReadResult = {
+    state: 'read',
+    code: 'read',
+    reason: '3 rows, all there are',
+    next: 'none',
+    columns,
+    rows,
+    resources: ['public.customers'],
+    bytes: 1_234,
+    retryAfterMs: null,
+  };
+  const table = readLines(result, '', LOOK);
+  assert.deepEqual(table.slice(0, 5), [
+    'id  email     note',
+    '──  ────────  ──────',
+    '1   (masked)  "null"',
+    '22  (masked)  null',
+    '3   (masked)  ""',
+  ]);
+  assert.match(table.join('\n'), /3 rows, all there are; 1,234 bytes/);
+  const long = 'y'.repeat(300);
+  const wide = readLines({ ...result, rows: [['1', null, long]] }, '', LOOK);
+  assert.ok(wide.every((line) => columnsOf(line) <= 80));
+  assert.ok(wide.join('').replaceAll(' ', '').includes(long), 'nothing is cut');
+  const refused = readLines(
+    {
+      state: 'refused',
+      code: 'not-permitted',
+      reason: 'no permission on `public.salaries`',
+      next: 'ask-human',
+      span: { from: 14, to: 22 },
+      retryAfterMs: null,
+    },
+    'SELECT * FROM salaries',
+    LOOK,
+  ).join('\n');
+  assert.match(refused, /not-permitted: no permission on `public.salaries`/);
+  assert.match(refused, /│ salaries/);
+});
+
+test('what a read brings reaches no terminal as anything but text', () => {
+  for (const text of HOSTILE) {
+    const result: ReadResult = {
+      state: 'read',
+      code: 'read',
+      reason: text,
+      next: 'none',
+      columns: [{ name: text, isMasked: false }],
+      rows: [[text], [`${text}${'z'.repeat(200)}`]],
+      resources: [text],
+      bytes: 1,
+      retryAfterMs: null,
+    };
+    assertInert(readLines(result, '', LOOK).join('\n'));
+    const [row] = updates(1);
+    assert.ok(row);
+    const effects = [{ ...row, resource: text, after: { [text]: text } }];
+    const page = { items: effects, from: 0, total: 2, left: 1, as: 'planned' } as const;
+    const missing = { rows: 1, reason: text };
+    const asked = { id: ID, resource: text };
+    assertInert(rowPageLines({ ...page, missing }, asked, LOOK).join('\n'));
+  }
+});
+
+test('a plan is readable on a phone and on a wide terminal', () => {
+  const by = { attribution: 'trigger', via: 'keep_history' } as const;
+  const effects = updates(30).map((row, at) => (at % 3 === 0 ? Object.assign(row, { by }) : row));
+  const example = { before: 'a'.repeat(60), after: 'b'.repeat(60), rows: 30 };
+  const columns = [
+    { resource: 'public.customers', column: 'email', rows: 30, examples: [example] },
+  ];
+  const warnings = ['rows hidden by row security have no images; a person must look at them'];
+  const view = waitingView({ plan: plan({ effects, columns, warnings, effectsOmitted: 9 }) });
+  for (const width of [44, 100]) {
+    const lines = planLines(view, { ...LOOK, columns: width }, { now: NOW, rows: PAGE });
+    // Digests and commands are copied whole.
+    const laidOut = lines.filter((line) => !/^ {4}sha256:|^ {2}writegate /.test(line));
+    for (const line of laidOut) assert.ok(columnsOf(line.trimEnd()) <= width, `${width}: ${line}`);
+    assert.match(flat(lines.join('\n')), /rows hidden by row security have no images/);
+  }
 });
 
 test('one-way is said before the counts, with its reason', () => {
@@ -318,6 +558,10 @@ function planText(view: ProposalView, rows: RowsShown = PAGE): string {
 /** The text as it reads, wherever its lines break. */
 function flat(text: string): string {
   return text.replaceAll(/\s+/g, ' ');
+}
+
+function evidenceIdOf(): EvidenceId {
+  return newEvidenceId(1, new Uint8Array(10));
 }
 
 function assertInert(text: string): void {

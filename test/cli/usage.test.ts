@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { exitOf } from '../../src/cli/exit.ts';
+import { lossyWriter } from '../../src/cli/io.ts';
 import { run } from '../../src/cli/main.ts';
+import { report } from '../../src/cli/shell.ts';
 import { STATES } from '../../src/model/lifecycle.ts';
 import { captureIo, ID, jsonOf } from './fixture.ts';
 
@@ -31,6 +34,8 @@ async function writegate(
 
 const COMMANDS = [
   ['init'],
+  ['add', 'postgres'],
+  ['doctor'],
   ['up'],
   ['agent', 'add'],
   ['agent', 'list'],
@@ -42,9 +47,11 @@ const COMMANDS = [
   ['status'],
   ['list'],
   ['cancel'],
+  ['read'],
   ['mcp'],
   ['inbox'],
   ['show'],
+  ['rows'],
   ['approve'],
   ['deny'],
   ['rollback'],
@@ -387,4 +394,73 @@ test('who reads the output and stops early causes no error', async () => {
   child.stderr.on('data', (bytes) => (complaint += String(bytes)));
   await once(child, 'close');
   assert.equal(complaint, '');
+});
+
+/** Takes every opening and no byte; Linux alone has it. */
+const FULL = '/dev/full';
+
+test('a log that cannot be written stops no gateway', { skip: !existsSync(FULL) }, async () => {
+  const home = await mkdtemp(join(folder, 'full-'));
+  await writegate(['init', '--person', 'ada'], { cwd: home });
+  const full = await open(FULL, 'w');
+  const child = spawn(process.execPath, [LAUNCHER, 'up', '--port', '0', '--json'], {
+    cwd: home,
+    // It cannot be reached, which is logged before the gateway says that it answers.
+    env: { ...process.env, CRM_URL: 'postgres://w:s3cret@127.0.0.1:9/crm' },
+    stdio: ['ignore', 'pipe', full.fd],
+  });
+  assert.ok(child.stdout);
+  const [said] = (await once(child.stdout, 'data')) as [Buffer];
+  const answered = await fetch(`${String(jsonOf(String(said))['url'])}/v1/healthz`);
+  assert.equal(answered.status, 200);
+  child.kill('SIGTERM');
+  const [code] = (await once(child, 'close')) as [number];
+  await full.close();
+  assert.equal(code, 1, 'lines were lost and nobody could be told');
+});
+
+test('an answer that cannot be written is no success', { skip: !existsSync(FULL) }, async () => {
+  const full = await open(FULL, 'w');
+  const child = spawn(process.execPath, [LAUNCHER, '--help'], {
+    stdio: ['ignore', full.fd, 'pipe'],
+  });
+  let complaint = '';
+  child.stderr?.on('data', (bytes) => (complaint += String(bytes)));
+  const [code] = (await once(child, 'close')) as [number];
+  await full.close();
+  assert.equal(code, 1);
+  assert.equal(complaint, 'standard output cannot be written (ENOSPC)\n');
+});
+
+test('a log that can be written again says how many lines it lost', () => {
+  const written: string[] = [];
+  let isFull = false;
+  const full = Object.assign(new Error('no space'), { code: 'ENOSPC' });
+  const log = lossyWriter((text, done) => {
+    if (!isFull) written.push(text);
+    done(isFull ? full : null);
+  }, 'log');
+  log.write('one\n');
+  isFull = true;
+  log.write('two\n');
+  log.write('three\nfour\n');
+  assert.equal(log.lost(), 3);
+  isFull = false;
+  log.write('five\n');
+  assert.deepEqual(written, ['one\n', 'five\n', '3 lines before this could not be written\n']);
+  assert.equal(log.lost(), 0);
+});
+
+test('a disk without room is a problem of the store, not a bug', () => {
+  for (const [code, advice] of [
+    ['ENOSPC', /make room on the disk/],
+    ['EROFS', /read-only/],
+  ] as const) {
+    const io = captureIo({ cwd: folder });
+    const error = Object.assign(new Error(`${code}: no, write`), { code, syscall: 'write' });
+    assert.equal(report(io, error, false), 1);
+    assert.match(io.err(), /^store-unusable: /);
+    assert.match(io.err(), new RegExp(code));
+    assert.match(io.err(), advice);
+  }
 });

@@ -1,5 +1,8 @@
 import { connect, createServer } from 'node:net';
 
+/** The statement that writes a receipt, as it is on the wire when a connection first prepares it. */
+const RECEIPT = /INSERT INTO \S*receipts/;
+
 /** Stands between a gateway and PostgreSQL, and calls `atCommit` when a governed write commits. */
 export interface CommitProxy {
   readonly port: number;
@@ -22,7 +25,7 @@ export async function openCommitProxy(
     let hasReceipt = false;
     let isCommitting = false;
     client.on('data', (bytes) => {
-      hasReceipt ||= bytes.includes('writegate_receipt');
+      hasReceipt ||= RECEIPT.test(bytes.toString('latin1'));
       const isCommit = !isOver && hasReceipt && bytes.includes('COMMIT');
       if (!isCommit) {
         upstream.write(bytes);

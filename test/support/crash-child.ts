@@ -5,7 +5,7 @@ import { openGate } from '../../src/gate.ts';
 import { createSequencer } from '../../src/ledger/sequencer.ts';
 import { systemRandom, wallClock } from '../../src/main/world.ts';
 import type { Draft } from '../../src/model/draft.ts';
-import type { Store, Target } from '../../src/model/ports.ts';
+import type { Held, Store, Target, TargetRefusal } from '../../src/model/ports.ts';
 import { parseConfiguration } from '../../src/policy/parse.ts';
 import { assessRisk } from '../../src/policy/risk.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
@@ -15,8 +15,11 @@ export interface Order {
   readonly storePath: string;
   readonly databaseUrl: string;
   readonly statement: string;
-  /** `autonomous`, or `approved` by a person, or applied before and now `rolled back`. */
-  readonly scenario: 'autonomous' | 'approved' | 'rollback';
+  /**
+   * `autonomous`, by plan and apply, or in one pass where it is `held`; `approved` by a person; or
+   * applied before and now `rolled back`.
+   */
+  readonly scenario: 'autonomous' | 'held' | 'approved' | 'rollback';
   /** `before commit 2`, `after plan 1`, `before apply 1` …; null lives. */
   readonly killAt: string | null;
   /** Reconcile first, and report what is there afterwards. */
@@ -27,13 +30,15 @@ const POLICY = `
 version: 1
 tenant: acme
 environment: test
-targets: { shop: { kind: postgres, url: '\${env:DATABASE_URL}' } }
+targets: { shop: { kind: postgres, url: '\${env:DATABASE_URL}', acceptFindings: [role-superuser] } }
 people: { owner: { roles: [operator] }, ann: { roles: [approver] } }
 agents:
   bot: { owner: owner, permissions: [{ target: shop, class: update, tier: autonomous }] }
   clerk: { owner: owner, permissions: [{ target: shop, class: update, tier: confirm }] }
 rules: [{ id: permit, effect: permit, match: { target: shop }, reason: a test }]
 `;
+
+type HoldAnswer = Held | TargetRefusal | null;
 
 // Written by `crash.test.ts` a moment ago.
 const order = JSON.parse(process.argv[2] ?? '') as Order;
@@ -56,8 +61,15 @@ function mortalStore(store: Store): Store {
 }
 
 function mortalTarget(target: Target): Target {
-  const { plan, apply, probe } = target;
+  const { plan, hold, apply, probe } = target;
+  const isHeld = order.scenario === 'held' && hold !== undefined;
   return {
+    ...(isHeld
+      ? {
+          hold: async (request, signal) =>
+            mortalHeld(await step('hold', () => hold.call(target, request, signal))),
+        }
+      : {}),
     name: target.name,
     kind: target.kind,
     guarantee: target.guarantee,
@@ -66,6 +78,18 @@ function mortalTarget(target: Target): Target {
     apply: (request, signal) => step('apply', () => apply.call(target, request, signal)),
     probe: (request, signal) => step('probe', () => probe.call(target, request, signal)),
     close: () => target.close(),
+  };
+}
+
+function mortalHeld(held: HoldAnswer): HoldAnswer {
+  if (held === null || held.kind === 'refused') return held;
+  const { kind, plan, reference } = held;
+  return {
+    kind,
+    plan,
+    ...(reference === undefined ? {} : { reference }),
+    commit: () => step('keep', () => held.commit()),
+    release: () => held.release(),
   };
 }
 
@@ -119,7 +143,7 @@ async function play(): Promise<string> {
     return (await gate.approve(human('ann'), idOf(held.proposalId), body)).state;
   }
   const applied = await gate.propose(agent('bot'), draft);
-  if (order.scenario === 'autonomous') return applied.state;
+  if (order.scenario !== 'rollback') return applied.state;
   const original = await store.proposal(tenant, idOf(applied.proposalId));
   if (original !== undefined && original.compensatedBy !== null) return 'applied';
   return (await gate.rollback(agent('bot'), idOf(applied.proposalId))).state;

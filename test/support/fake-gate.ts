@@ -5,8 +5,10 @@ import type { Gate } from '../../src/gate.ts';
 import type {
   CredentialSummary,
   GatewayStatus,
+  OperationView,
   ProposalSummary,
   ProposalView,
+  RowPage,
 } from '../../src/model/api.ts';
 import type { Freeze } from '../../src/model/freeze.ts';
 import {
@@ -19,6 +21,7 @@ import {
 import type { Plan } from '../../src/model/plan.ts';
 import type { AgentPrincipal, PersonPrincipal, Principal } from '../../src/model/principal.ts';
 import { Problem } from '../../src/model/problem.ts';
+import type { ReadResult } from '../../src/model/read.ts';
 import type { Result } from '../../src/model/result.ts';
 
 export const AT = Date.UTC(2026, 10, 20);
@@ -191,6 +194,41 @@ export const SUMMARY: ProposalSummary = {
   compensatedBy: null,
 };
 
+export const ROWS: RowPage = {
+  items: DIFFERENCE.rowsNew,
+  from: 0,
+  total: 47_000,
+  left: 46_999,
+  as: 'planned',
+  missing: null,
+};
+
+/** One answer of each state of a read. */
+export const READS = {
+  read: {
+    state: 'read',
+    code: 'read',
+    reason: '1 row, all there are',
+    next: 'none',
+    columns: [
+      { name: 'id', isMasked: false },
+      { name: 'email', isMasked: true },
+    ],
+    rows: [['1', null]],
+    resources: ['public.customers'],
+    bytes: 1,
+    retryAfterMs: null,
+  },
+  refused: {
+    state: 'refused',
+    code: 'not-permitted',
+    reason: 'no permission on `public.salaries`',
+    next: 'ask-human',
+    span: { from: 14, to: 22 },
+    retryAfterMs: null,
+  },
+} as const satisfies Record<string, ReadResult>;
+
 const PLAN: Plan = {
   headline: COMMON.headline,
   class: 'update',
@@ -309,6 +347,22 @@ export const STATUS: GatewayStatus = {
   startedAt: AT,
 };
 
+export const OPERATIONS: readonly OperationView[] = [
+  { target: 'crm', kind: 'postgres', operation: 'sql', schema: null },
+  {
+    target: 'crm',
+    kind: 'postgres',
+    operation: 'update',
+    schema: {
+      type: 'object',
+      required: ['table'],
+      additionalProperties: false,
+      properties: { table: { type: 'string' }, filter: { $ref: '#/$defs/filter' } },
+      $defs: { filter: { type: 'object' } },
+    },
+  },
+];
+
 /** One call that reached the gate or the credentials: the method and what it was given. */
 export interface Recorded {
   readonly method: string;
@@ -351,6 +405,8 @@ export function fakeGate(replaced: Partial<Gate> = {}): FakeGate {
     },
     view: async () => VIEW,
     list: async () => ({ items: [SUMMARY], before: PROPOSAL_ID }),
+    rows: async () => ROWS,
+    read: async () => READS.read,
     stop: async () => FREEZE,
     release: async () => ({ ...FREEZE, releasedAt: AT }),
     freezes: async () => [FREEZE],
@@ -408,6 +464,7 @@ export function appOptions(gate: FakeGate, logged: unknown[] = []): AppOptions {
     gate,
     credentials: fakeCredentials(gate.calls),
     status: async () => STATUS,
+    operations: () => OPERATIONS,
     ledgerFolder: null,
     allowedHosts: ['gateway.example.com'],
     version: '0.1.0',

@@ -3,8 +3,9 @@ import type { Json } from '../../src/lib/json.ts';
 import { effectJson, type Effect, type Plan } from '../../src/model/plan.ts';
 import type {
   ApplyAnswer,
-  ApplyRequest,
   Compensated,
+  Held,
+  HoldRequest,
   PlanRequest,
   Target,
   TargetRefusal,
@@ -33,13 +34,29 @@ export interface FakeTarget extends Target {
   readonly faults: Record<'plan' | 'apply' | 'probe', Fault[]>;
   /** Lets the late requests arrive. */
   land(): Promise<void>;
-  /** Called inside `apply` before anything happens; for a world that moves at that instant. */
+  /**
+   * Called inside `apply`, and where a held transaction is kept, before anything happens; for a
+   * world that moves at that instant.
+   */
   beforeApply: (() => void | Promise<void>) | null;
+  /** Whether it holds what it measured; else `hold` answers null. */
+  holds: boolean;
+  /** Whether it keeps no receipts: then it must be asked by the reference that it journaled. */
+  journals: boolean;
+  /** Every call that reached it, in order, and how held transactions ended. */
+  readonly calls: string[];
+  /** The latest request to plan or hold. */
+  asked: PlanRequest | null;
+  /** How many transactions are held open. */
+  readonly open: () => number;
+  /** Drops what is held open, as the target does when its client is gone. */
+  drop(): void;
 }
 
 export function fakeTarget(name: string, rows: Readonly<Record<string, string>> = {}): FakeTarget {
   const receipts = new Map<string, 'applied' | 'void'>();
-  const late: ApplyRequest[] = [];
+  const late: (() => Promise<unknown>)[] = [];
+  const locks = new Locks();
   const target: FakeTarget = {
     name,
     kind: 'fake',
@@ -49,20 +66,43 @@ export function fakeTarget(name: string, rows: Readonly<Record<string, string>> 
     committed: [],
     faults: { plan: [], apply: [], probe: [] },
     async land() {
-      for (const request of late.splice(0))
-        await target.apply(request, new AbortController().signal);
+      // Nobody listens any more: what goes wrong with it is told to nobody.
+      for (const arrive of late.splice(0)) await arrive().catch(() => undefined);
     },
     beforeApply: null,
+    holds: false,
+    journals: false,
+    calls: [],
+    asked: null,
+    open: () => locks.size,
+    drop: () => locks.dropAll(),
+    async hold(request) {
+      if (!target.holds) return null;
+      target.calls.push('hold');
+      target.asked = request;
+      if (take(target, 'plan') !== undefined) return refusal('target-busy', 'the target is busy');
+      if (!request.permits('rows')) return refusal('not-permitted', 'no permission on `rows`');
+      const unlock = await locks.take();
+      const measured = planned(target, request);
+      if (measured.kind === 'planned') {
+        return held(target, request, measured.plan, { unlock, receipts, late });
+      }
+      unlock();
+      return measured;
+    },
     async plan(request) {
+      target.calls.push('plan');
+      target.asked = request;
       if (take(target, 'plan') !== undefined) return refusal('target-busy', 'the target is busy');
       if (!request.permits('rows')) return refusal('not-permitted', 'no permission on `rows`');
       return planned(target, request);
     },
     async apply(request): Promise<ApplyAnswer> {
+      target.calls.push('apply');
       const fault = take(target, 'apply');
       if (fault === 'request-lost') throw new Error('the request was lost');
       if (fault === 'late') {
-        late.push(request);
+        late.push(() => target.apply(request, new AbortController().signal));
         throw new Error('no answer yet');
       }
       if (fault === 'busy') return refusal('target-busy', 'the target is busy');
@@ -85,13 +125,17 @@ export function fakeTarget(name: string, rows: Readonly<Record<string, string>> 
       if (request.digest(answer.plan) !== request.planDigest) {
         return answered({ kind: 'drifted', plan: answer.plan });
       }
+      if (target.journals) await request.journal?.(`ref-${request.key}`);
       for (const each of answer.plan.effects) put(target.rows, each);
       receipts.set(request.key, 'applied');
       target.committed.push(request.key);
       return answered({ ...applied, earlier: false });
     },
-    async probe({ key, fence }) {
+    async probe({ key, fence, references = [] }) {
       if (take(target, 'probe') !== undefined) return { kind: 'unknown', reason: 'no answer' };
+      const isLost = target.journals && receipts.get(key) === 'applied';
+      if (isLost && !references.includes(`ref-${key}`))
+        throw new Error('an effect without a trace');
       if (receipts.get(key) === 'applied') {
         return { kind: 'applied', reference: `ref-${key}`, effects: null, evidence: null };
       }
@@ -101,6 +145,80 @@ export function fakeTarget(name: string, rows: Readonly<Record<string, string>> 
     async close() {},
   };
   return target;
+}
+
+/** A measured transaction that is open until it is kept or let go, once. */
+function held(
+  target: FakeTarget,
+  { key }: HoldRequest,
+  plan: Plan,
+  world: {
+    readonly unlock: () => void;
+    readonly receipts: Map<string, 'applied' | 'void'>;
+    readonly late: (() => Promise<unknown>)[];
+  },
+): Held {
+  const { unlock, receipts, late } = world;
+  let isEnded = false;
+  const end = (how: string): void => {
+    if (isEnded) throw new Error('a held transaction was ended twice');
+    isEnded = true;
+    target.calls.push(how);
+  };
+  const land = (): void => {
+    if (receipts.has(key)) return;
+    for (const each of plan.effects) put(target.rows, each);
+    receipts.set(key, 'applied');
+    target.committed.push(key);
+  };
+  return {
+    kind: 'held',
+    plan,
+    ...(target.journals ? { reference: `ref-${key}` } : {}),
+    async commit() {
+      end('keep');
+      await target.beforeApply?.();
+      const fault = take(target, 'apply');
+      unlock();
+      if (fault === 'late') late.push(async () => land());
+      if (fault === 'busy') return refusal('target-busy', 'it could not be committed');
+      if (fault === undefined || fault === 'reply-lost') land();
+      if (fault !== undefined) throw new Error('no answer');
+      const none = { effects: null, evidence: null, earlier: false };
+      return { kind: 'applied', reference: `ref-${key}`, ...none };
+    },
+    async release() {
+      end('release');
+      unlock();
+    },
+  };
+}
+
+/** One transaction after the other, as over one row. */
+class Locks {
+  #held = new Set<() => void>();
+  #last: Promise<void> = Promise.resolve();
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  async take(): Promise<() => void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const before = this.#last;
+    this.#last = promise;
+    await before;
+    const unlock = (): void => {
+      this.#held.delete(unlock);
+      resolve();
+    };
+    this.#held.add(unlock);
+    return unlock;
+  }
+
+  dropAll(): void {
+    for (const unlock of this.#held) unlock();
+  }
 }
 
 function take(target: FakeTarget, call: 'plan' | 'apply' | 'probe'): Fault | undefined {

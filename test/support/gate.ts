@@ -50,33 +50,48 @@ export interface TestGate {
   readonly clock: ReturnType<typeof fakeClock>;
   readonly waitingShown: string[];
   setPolicy(text: string): void;
+  /** Another gate over the same store and target, as after a crash of the first. */
+  restart(): OpenGate;
   proposal(id: string | null): Promise<Proposal>;
 }
 
-export async function testGate(options: { policy?: string } = {}): Promise<TestGate> {
+export interface TestGateOptions {
+  readonly policy?: string;
+  readonly holds?: boolean;
+  readonly journals?: boolean;
+}
+
+export async function testGate(options: TestGateOptions = {}): Promise<TestGate> {
   const clock = fakeClock();
   const random = countingRandom();
   const target = fakeTarget('kv', { a: '1', b: '2' });
+  target.holds = options.holds ?? false;
+  target.journals = options.journals ?? false;
   const sequencer = createSequencer({ gateway: { id: 'test' } });
   const store = await openSqliteStore({ path: ':memory:', sequencer, random });
   let policy = parseConfiguration(options.policy ?? POLICY, 'test.yaml').policy;
   const waitingShown: string[] = [];
-  const gate = openGate(
-    {
-      store,
-      clock,
-      random,
-      targets: { find: (name) => (name === target.name ? target : undefined) },
-      notifier: { waiting: async (proposal) => void waitingShown.push(proposal.id) },
-    },
-    {
-      policy: () => policy,
-      score: () => (plan, blastRadius) => assessRisk(plan, blastRadius, null),
-      links: { human: () => null },
-    },
-  );
+  const open = (): OpenGate =>
+    openGate(
+      {
+        store,
+        clock,
+        random,
+        targets: {
+          find: (name) => (name === target.name ? target : undefined),
+          names: () => [target.name],
+        },
+        notifier: { waiting: async (proposal) => void waitingShown.push(proposal.id) },
+      },
+      {
+        policy: () => policy,
+        score: () => (plan, blastRadius) => assessRisk(plan, blastRadius, null),
+        links: { human: () => null },
+      },
+    );
   return {
-    gate,
+    gate: open(),
+    restart: open,
     store,
     target,
     clock,

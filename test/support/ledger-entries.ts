@@ -181,6 +181,13 @@ const bodies: fc.Arbitrary<EntryBody> = fc.oneof(
     deadline: count,
   }),
   fc.record({
+    type: fc.constant('intent'),
+    planDigest: digest,
+    attempt: fc.integer({ min: 1 }),
+    deadline: count,
+    reference: fc.constantFrom('742', 'msg/2026-11-20', 'a'.repeat(128)),
+  }),
+  fc.record({
     type: fc.constant('outcome'),
     status: fc.constantFrom('applied', 'refused', 'in_doubt', 'stale'),
     code: outcomeCode,

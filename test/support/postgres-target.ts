@@ -3,6 +3,8 @@ import { strict as assert } from 'node:assert';
 import pg from 'pg';
 import type { Postgres } from '../../support/postgres.ts';
 import { openPostgresTarget } from '../../src/connectors/postgres.ts';
+import type { Governed } from '../../src/connectors/postgres/roles/reach.ts';
+import { parsePostgresSettings } from '../../src/connectors/postgres/settings.ts';
 import type { JsonObject } from '../../src/lib/json.ts';
 import { newProposalId } from '../../src/model/ids.ts';
 import { planDigest, type Plan } from '../../src/model/plan.ts';
@@ -13,6 +15,7 @@ import type {
   Target,
   TargetRefusal,
 } from '../../src/model/ports.ts';
+import { makeRoles } from './postgres-roles.ts';
 
 type Parameters = readonly (string | number | boolean | null)[];
 
@@ -34,23 +37,44 @@ export interface TargetBench {
   close(): Promise<void>;
 }
 
+/** The schemas and tables of the settings, as the target itself reads them. */
+function governedBy(settings: JsonObject): Governed {
+  return parsePostgresSettings('bench', { url: 'postgres://none', ...settings });
+}
+
 let databases = 0;
 let proposals = 0;
 
+/**
+ * With `roles` the target has the roles that `writegate add postgres` makes, in place of a superuser;
+ * with `owner` they are made by an owner without superuser, as a managed server has one.
+ */
 export async function openTargetBench(
   server: Postgres,
   schema: string,
   settings: JsonObject = {},
+  options: { readonly roles?: boolean | 'owner' } = {},
 ): Promise<TargetBench> {
   databases += 1;
   const name = `bench_${databases}`;
   await server.createDatabase(name);
   const admin = new pg.Client(server.url(name));
   await admin.connect();
+  const maker = new URL(server.url(name));
+  if (options.roles === 'owner') {
+    maker.username = `owner_${name}`;
+    maker.password = 'owner';
+    await admin.query(`CREATE ROLE owner_${name} LOGIN PASSWORD 'owner' CREATEROLE;
+      ALTER DATABASE ${name} OWNER TO owner_${name}; SET ROLE owner_${name}`);
+  }
   await admin.query(schema);
-  const target = await openPostgresTarget('bench', { url: server.url(name), ...settings }, () => {
-    return undefined;
-  });
+  await admin.query('RESET ROLE');
+  // Most tests are not about roles: a superuser makes them short.
+  const roles =
+    options.roles !== undefined && options.roles !== false
+      ? await makeRoles(maker.href, { governed: governedBy(settings) })
+      : { url: server.url(name), acceptFindings: ['role-superuser'] };
+  const target = await openPostgresTarget('bench', { ...roles, ...settings }, () => undefined);
   const signal = (): AbortSignal => AbortSignal.timeout(60_000);
   const digest = (plan: Plan): ReturnType<typeof planDigest> => planDigest('bench', 'sql', plan);
   const request = (args: JsonObject): PlanRequest => {

@@ -1,31 +1,17 @@
 /** Does a write once for its key: receipt first, measured again, committed only as approved. */
 import { strict as assert } from 'node:assert';
+import type { Digest } from '../../lib/canonical.ts';
 import type { ApplyAnswer, ApplyRequest } from '../../model/ports.ts';
 import { refusal } from '../connector.ts';
-import { measureWrite, type Measured, type Rehearsal, type Write } from './measure.ts';
-import { prove } from './prove.ts';
-import type { Receipts, StoredReceipt } from './receipts.ts';
-import { asRefusal, isPlainError, sqlState } from './refusals.ts';
-import type { Session, Sessions } from './session.ts';
-import type { PostgresSettings } from './settings.ts';
-
-export interface Context {
-  readonly sessions: Sessions;
-  readonly settings: PostgresSettings;
-  readonly receipts: Receipts;
-}
-
-/**
- * Opens a transaction. Settings that a trigger turned for good in an earlier one are first set back to
- * what the connection began with, in a transaction of its own: this one takes its defaults from them.
- *
- * The counters of the last one on this connection are flushed when this one ends, so that each starts
- * at nothing. Our look-ups before the write are planned once for all; the last of them, of the catalog,
- * sets that back, so that the write and what its triggers run are planned as anywhere.
- */
-export const BEGIN: string =
-  'BEGIN; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; END; ' +
-  'BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SELECT pg_stat_force_next_flush()';
+import type { Carried, CarryContext } from './measure/carry.ts';
+import { isOfReceipt } from './measure/full.ts';
+import { carry } from './measure/measure.ts';
+import { roleFor } from './undo/take-back.ts';
+import { stepOf } from './session/pipeline.ts';
+import type { StoredReceipt } from './session/receipts.ts';
+import { asRefusal, isPlainError, sqlState } from './session/refusals.ts';
+import type { Session } from './session/session.ts';
+import { givenBy, type Write } from './measure/teacher.ts';
 
 /**
  * Applies a write, or finds that an earlier attempt had.
@@ -34,7 +20,7 @@ export const BEGIN: string =
  * Throws where COMMIT was sent and no answer came, and where another attempt holds the key.
  */
 export async function applyWrite(
-  context: Context,
+  context: CarryContext,
   write: Write,
   request: ApplyRequest,
   signal: AbortSignal,
@@ -43,14 +29,16 @@ export async function applyWrite(
   const attempt: Attempt = { stage: 'before' };
   let answer: ApplyAnswer | 'earlier';
   try {
-    answer = await sessions.write(signal, (session) =>
-      transact(context, session, write, request, attempt),
+    answer = await sessions.write(
+      signal,
+      (session) => transact(context, session, write, request, attempt),
+      await roleFor(write, context, signal),
     );
   } catch (error) {
     // Only the receipt of the key can tell what became of it.
     if (attempt.stage === 'committing') throw inDoubt(error);
-    if (attempt.stage === 'receipt' && sqlState(error) === '55P03') throw inDoubt(error);
-    return asRefusal(error);
+    if (isHeldKey(error)) throw inDoubt(error);
+    return asRefusal(error, givenBy(write));
   }
   if (answer !== 'earlier') return answer;
   const receipt = await receipts.find(request.key);
@@ -59,76 +47,80 @@ export async function applyWrite(
 }
 
 /** How far an attempt came, for who catches its error. */
-interface Attempt {
-  stage: 'before' | 'receipt' | 'writing' | 'committing' | 'ended';
+export interface Attempt {
+  stage: 'before' | 'committing' | 'ended';
+}
+
+/** Whether another attempt held the key for too long: what becomes of that one is open. */
+function isHeldKey(error: unknown): boolean {
+  if (sqlState(error) !== '55P03') return false;
+  return isOfReceipt(error) || stepOf(error) === 'receipt';
 }
 
 async function transact(
-  context: Context,
+  context: CarryContext,
   session: Session,
   write: Write,
   request: ApplyRequest,
   attempt: Attempt,
 ): Promise<ApplyAnswer | 'earlier'> {
-  let rehearsal: Rehearsal['sample'] | null = null;
-  for (;;) {
-    const reference = await begin(context, session, request, attempt);
-    if (reference === null) return 'earlier';
-    attempt.stage = 'writing';
-    const measured = await measureWrite(session, write, {
-      ...context,
-      receipts: 1,
-      rehearsal,
-      permits: request.permits,
-    });
-    if (measured.kind === 'rehearsal') {
-      assert(rehearsal === null, 'a rehearsal is followed by the write itself');
-      rehearsal = measured.sample;
-      await session.client.query('ROLLBACK');
-      continue;
-    }
-    if (request.digest(measured.plan) !== request.planDigest) {
-      const reversibility = await prove(session, measured, { ...context, receipts: 1 });
-      await session.client.query('ROLLBACK');
-      return { kind: 'drifted', plan: { ...measured.plan, reversibility } };
-    }
-    assert(measured.transaction === reference, 'what was measured is the receipt’s transaction');
-    return commit(context, session, request, { reference, measured, attempt });
-  }
-}
-
-/** Opens the transaction with the receipt; null where the key has one, and no transaction is open. */
-async function begin(
-  context: Context,
-  session: Session,
-  request: ApplyRequest,
-  attempt: Attempt,
-): Promise<string | null> {
-  await session.client.query(BEGIN);
-  attempt.stage = 'receipt';
-  try {
-    return await context.receipts.write(session, request.key, request.planDigest);
-  } catch (error) {
-    if (sqlState(error) !== '23505') throw error;
+  const { key, planDigest, digest, journal } = request;
+  const opening = {
+    receipt: { key, planDigest },
+    isAgreed: (plan: Carried['plan']) => digest(plan) === planDigest,
+  };
+  const carried = await carry(session, write, opening, context);
+  if (carried === 'earlier') return 'earlier';
+  if (digest(carried.plan) !== planDigest) {
     await session.client.query('ROLLBACK');
-    return null;
+    await dropFilled(context, carried);
+    return { kind: 'drifted', plan: carried.plan };
+  }
+  try {
+    return await commit(context, session, { carried, key, journal, attempt });
+  } catch (error) {
+    if (attempt.stage !== 'committing') await dropEvidence(context, carried);
+    throw error;
   }
 }
 
-async function commit(
-  context: Context,
+export interface Committing {
+  readonly carried: Carried;
+  readonly key: ApplyRequest['key'];
+  /** Told here where the receipt did not know it at its opening. */
+  readonly planDigest?: Digest;
+  readonly journal: ApplyRequest['journal'];
+  readonly attempt: Attempt;
+}
+
+/** Asks the server to keep what was carried out. */
+export async function commit(
+  context: CarryContext,
   session: Session,
-  request: ApplyRequest,
-  done: { readonly reference: string; readonly measured: Measured; readonly attempt: Attempt },
+  { carried, key, planDigest, journal, attempt }: Committing,
 ): Promise<ApplyAnswer> {
-  const { reference, measured, attempt } = done;
-  const effects = measured.filled;
-  if (effects !== null) await context.receipts.fill(session, request.key, effects);
+  const { receipts, evidence: files } = context;
+  const effects = carried.filled;
+  const evidence = carried.filledEvidence ?? carried.plan.evidence;
+  const reference = carried.transaction ?? '';
+  if (effects !== null || evidence !== null || planDigest !== undefined) {
+    const note = { effects, evidence, ...(planDigest === undefined ? {} : { planDigest }) };
+    await receipts.fill(session, key, note);
+  }
+  if (!receipts.hasTable) {
+    assert(journal !== undefined, 'who keeps no receipts is told by the gate');
+    if (reference !== '') await journal(reference);
+  }
   attempt.stage = 'committing';
   try {
     const result = await session.client.query('COMMIT');
     if (result.command === 'COMMIT') {
-      return { kind: 'applied', reference, effects, evidence: null, earlier: false };
+      const { plan } = carried;
+      // What the plan of the preview holds, the applied one need not keep a second time.
+      if (evidence !== null && plan.evidence !== null && evidence.id !== plan.evidence.id) {
+        await files?.remove(plan.evidence.id).catch(ignore);
+      }
+      return { kind: 'applied', reference, effects, evidence, earlier: false };
     }
   } catch (error) {
     // A plain error ended the transaction. One that ends the connection may come after the commit.
@@ -136,17 +128,42 @@ async function commit(
     attempt.stage = 'ended';
     throw error;
   }
+  attempt.stage = 'ended';
   return refusal('target-refused', 'the database took the transaction back at its end');
 }
 
-function earlier(receipt: StoredReceipt): ApplyAnswer {
+/** Removes the images of what did not come to be; a file that stays is swept away later. */
+export async function dropEvidence(
+  context: Pick<CarryContext, 'evidence'>,
+  carried: Carried,
+): Promise<void> {
+  await dropFilled(context, carried);
+  if (carried.plan.evidence !== null) {
+    await context.evidence?.remove(carried.plan.evidence.id).catch(ignore);
+  }
+}
+
+/** As `dropEvidence`, but for the file that the plan refers to. */
+export async function dropFilled(
+  { evidence }: Pick<CarryContext, 'evidence'>,
+  { filledEvidence, plan }: Carried,
+): Promise<void> {
+  if (filledEvidence === null || filledEvidence.id === plan.evidence?.id) return;
+  await evidence?.remove(filledEvidence.id).catch(ignore);
+}
+
+function ignore(): void {
+  // The sweep of the evidence folder removes what nothing refers to.
+}
+
+export function earlier(receipt: StoredReceipt): ApplyAnswer {
   if (receipt.state === 'void') {
     return refusal('target-refused', 'the key was fenced: it is refused for good');
   }
-  const { reference, effects } = receipt;
-  return { kind: 'applied', reference, effects, evidence: null, earlier: true };
+  const { reference, effects, evidence } = receipt;
+  return { kind: 'applied', reference, effects, evidence, earlier: true };
 }
 
-function inDoubt(cause: unknown): Error {
+export function inDoubt(cause: unknown): Error {
   return new Error('whether the write took effect is not known; probe its key', { cause });
 }

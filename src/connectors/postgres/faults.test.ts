@@ -203,7 +203,8 @@ test('a user-defined function or operator behind a built-in name refuses the sta
 });
 
 test('a function of the server itself is no column of a row', async () => {
-  const called = ['pg_typeof', 'pg_column_size', 'record_out', 'pg_column_toast_chunk_id'];
+  const called = ['pg_typeof', 'pg_column_size', 'record_out'];
+  if (Number.parseInt(server.version, 10) >= 17) called.push('pg_column_toast_chunk_id');
   if (Number.parseInt(server.version, 10) >= 18) called.push('pg_restore_relation_stats');
   for (const name of called) {
     const statement = `UPDATE accounts a SET email = a.${name}::text WHERE id = 1`;

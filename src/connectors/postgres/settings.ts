@@ -38,7 +38,7 @@ export interface PostgresSettings {
   readonly rowsMax: number;
   /** Schema of the receipt table; null: none may be made, transaction ids are recorded instead. */
   readonly receipts: string | null;
-  /** Codes of findings about the roles that the operator accepts; any other keeps the target shut. */
+  /** Findings that the operator accepts, `code` or `code:object`; any other keeps the target shut. */
   readonly acceptFindings: readonly string[];
 }
 
@@ -182,7 +182,7 @@ const schema: z.ZodType<PostgresSettings> = z
       .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'expected a plain lower-case schema name')
       .nullable()
       .default('writegate'),
-    acceptFindings: z.array(z.string().max(100)).max(100).default([]),
+    acceptFindings: z.array(z.string().max(300)).max(100).default([]),
   })
   .refine(
     (settings) => settings.receipts === null || !settings.schemas.includes(settings.receipts),
@@ -205,7 +205,7 @@ export function qualified(settings: PostgresSettings, table: string): string {
 /** The rules of a resource (`schema.table`); undefined where it may not be named. */
 export function rulesOf(settings: PostgresSettings, resource: string): TableRules | undefined {
   if (settings.tables === undefined) return EVERYTHING;
-  const [schema = ''] = settings.schemas;
-  const short = resource.startsWith(`${schema}.`) ? resource.slice(schema.length + 1) : resource;
+  const [first = ''] = settings.schemas;
+  const short = resource.startsWith(`${first}.`) ? resource.slice(first.length + 1) : resource;
   return settings.tables[resource] ?? settings.tables[short];
 }

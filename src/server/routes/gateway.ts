@@ -1,9 +1,9 @@
 /** What the gateway says about itself; nothing here needs a credential or gives a secret away. */
-import type { GatewayStatus } from '../../model/api.ts';
+import type { GatewayStatus, OperationPage, OperationView } from '../../model/api.ts';
 import { Problem, PROBLEMS } from '../../model/problem.ts';
 import { HEALTH_PATH } from '../exchanges.ts';
 import { isProblemCode } from '../problem.ts';
-import { GATEWAY_STATUS, HEALTH, PROBLEM_ROW } from '../shapes/gateway-answers.ts';
+import { GATEWAY_STATUS, HEALTH, OPERATION_PAGE, PROBLEM_ROW } from '../shapes/gateway-answers.ts';
 import type { Route } from './route.ts';
 
 const PUBLIC_READ = {
@@ -16,6 +16,7 @@ const PUBLIC_READ = {
 
 export function gatewayRoutes(
   status: () => Promise<GatewayStatus>,
+  operations: () => readonly OperationView[],
   openApi: () => unknown,
 ): readonly Route[] {
   return [
@@ -26,6 +27,15 @@ export function gatewayRoutes(
       summary: 'Version, policy, ledger and targets of this gateway',
       answer: GATEWAY_STATUS,
       take: () => status(),
+    },
+    {
+      ...PUBLIC_READ,
+      access: 'holder',
+      path: '/v1/operations',
+      operationId: 'listOperations',
+      summary: 'What the targets offer, with the form of the arguments',
+      answer: OPERATION_PAGE,
+      take: (): OperationPage => ({ items: operations() }),
     },
     {
       ...PUBLIC_READ,

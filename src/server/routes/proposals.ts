@@ -3,10 +3,19 @@ import type { Gate } from '../../gate.ts';
 import { recordOf } from '../../lib/record.ts';
 import { Problem } from '../../model/problem.ts';
 import { asPerson } from '../auth.ts';
-import { parseDraft } from '../draft.ts';
+import { parseDraft, parseRead } from '../draft.ts';
 import { gatewayFor, knownId, settled } from '../gateway.ts';
 import { PROPOSAL_PAGE, PROPOSAL_VIEW, RESULT } from '../shapes/answers.ts';
-import { APPROVAL, DRAFT, IDEMPOTENCY_KEY, LIST_QUERY, WAIT_QUERY } from '../shapes/requests.ts';
+import {
+  APPROVAL,
+  DRAFT,
+  IDEMPOTENCY_KEY,
+  LIST_QUERY,
+  READ,
+  ROW_QUERY,
+  WAIT_QUERY,
+} from '../shapes/requests.ts';
+import { READ_RESULT, ROW_PAGE } from '../shapes/row-answers.ts';
 import type { Call, Route } from './route.ts';
 
 const NOTHING_SENT = { query: null, body: null } as const;
@@ -46,6 +55,19 @@ function agentRoutes(gate: Gate): readonly Route[] {
     },
     {
       method: 'POST',
+      path: '/v1/reads',
+      operationId: 'read',
+      summary: 'Ask a target something; a refusal is 200 too',
+      access: 'agent',
+      query: null,
+      body: READ.schema,
+      status: 200,
+      answer: READ_RESULT,
+      take: ({ principal, body, signal }) =>
+        gatewayFor(gate, principal).read(parseRead(body), { signal }),
+    },
+    {
+      method: 'POST',
       path: '/v1/proposals/{id}/cancel',
       operationId: 'cancel',
       summary: 'Withdraw a proposal that has not been carried out',
@@ -64,6 +86,7 @@ async function propose(gate: Gate, call: Call): Promise<unknown> {
   const draft = parseDraft(withKey(call.body, call.header('idempotency-key')));
   const gateway = gatewayFor(gate, call.principal);
   const first = await gateway.propose(draft);
+  if (waitMs === 0) return first;
   return settled(gateway, first, { waitMs, signal: call.signal });
 }
 
@@ -103,6 +126,19 @@ function readingRoutes(gate: Gate): readonly Route[] {
       status: 200,
       answer: PROPOSAL_VIEW,
       take: async ({ principal, param }) => gate.view(principal, knownId(param('id'))),
+    },
+    {
+      method: 'GET',
+      path: '/v1/proposals/{id}/rows',
+      operationId: 'proposalRows',
+      summary: 'The rows of a proposal, page by page: every one that has images',
+      access: 'holder',
+      query: ROW_QUERY.schema,
+      body: null,
+      status: 200,
+      answer: ROW_PAGE,
+      take: ({ principal, param, query }) =>
+        gatewayFor(gate, principal).rows(param('id'), ROW_QUERY.parse(query)),
     },
     {
       method: 'GET',

@@ -24,26 +24,51 @@ export function serveRoutes(app: FastifyInstance, server: Server, routes: readon
       server.share(principal, reply);
       principals.set(request, principal);
     };
-  for (const route of routes) {
-    app.route({
+  const add = (to: FastifyInstance, route: Route): void => {
+    to.route({
       method: route.method,
       url: fastifyPath(route),
       ...(route.access === 'public' ? {} : { onRequest: identify(route.access) }),
       handler: async (request, reply) => {
         checkTaken(route, request);
-        const signal = AbortSignal.any([goneSignal(reply), server.stopping]);
+        // Made where it is asked for: most calls wait for nothing.
+        const signal = (): AbortSignal => AbortSignal.any([goneSignal(reply), server.stopping]);
         const answer = await route.take(callOf(route, request, principals.get(request), signal));
         return sendAnswer(route, reply, answer);
       },
     });
+  };
+  for (const route of routes) {
+    if (route.stream === undefined) add(app, route);
+    else addStreaming(app, route, add);
   }
+}
+
+/** No other route takes the media types of this one. */
+function addStreaming(
+  app: FastifyInstance,
+  route: Route,
+  add: (to: FastifyInstance, route: Route) => void,
+): void {
+  void app.register(async (scope) => {
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser(
+      [...(route.stream ?? [])],
+      async (_request: unknown, body: unknown) => body,
+    );
+    scope.addContentTypeParser('*', async () => {
+      const types = route.stream?.map((type) => `\`${type}\``).join(' or ');
+      throw new Problem('request-invalid', `the body must be of content type ${types}`);
+    });
+    add(scope, route);
+  });
 }
 
 function checkTaken(route: Route, request: FastifyRequest): void {
   if (route.query === null && Object.keys(recordOf(request.query)).length > 0) {
     throw new Problem('request-invalid', 'this route takes no query parameters');
   }
-  if (route.body === null && request.body !== undefined) {
+  if (route.body === null && route.stream === undefined && request.body !== undefined) {
     throw new Problem('request-invalid', 'this route takes no body');
   }
 }
@@ -52,7 +77,7 @@ function callOf(
   route: Route,
   request: FastifyRequest,
   principal: Principal | undefined,
-  signal: AbortSignal,
+  signal: () => AbortSignal,
 ): Call {
   const params = recordOf(request.params);
   return {
@@ -67,7 +92,9 @@ function callOf(
       return typeof value === 'string' ? value : '';
     },
     header: (name) => [request.headers[name]].flat()[0],
-    signal,
+    get signal() {
+      return signal();
+    },
   };
 }
 

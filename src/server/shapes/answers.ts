@@ -66,7 +66,11 @@ export const CONFLICT: JsonSchema = object({
   resource: TEXT,
   key: KEY,
   problem: oneOf('row-changed', 'row-missing', 'row-exists'),
-  columns: list(object({ column: TEXT, expected: TEXT_OR_NULL, found: TEXT_OR_NULL })),
+  columns: list(
+    object({ column: TEXT, before: TEXT_OR_NULL, expected: TEXT_OR_NULL, found: TEXT_OR_NULL }, [
+      'before',
+    ]),
+  ),
 });
 
 export const RECEIPT: JsonSchema = object({
@@ -149,43 +153,50 @@ export const PROPOSAL_PAGE: JsonSchema = object({
 
 const MONEY = object({ currency: TEXT, amountMinor: TEXT });
 
-export const PLAN: JsonSchema = object({
-  headline: TEXT,
-  class: oneOf('read', 'create', 'update', 'delete', 'destroy'),
-  resource: TEXT,
-  counts: list(
-    object({
-      resource: TEXT,
-      attribution: ATTRIBUTION,
-      via: TEXT_OR_NULL,
-      created: WHOLE,
-      updated: WHOLE,
-      deleted: WHOLE,
-    }),
-  ),
-  partOf: { type: 'object', additionalProperties: list(TEXT) },
-  effects: list(EFFECT),
-  effectsOmitted: WHOLE,
-  evidence: nullable(object({ id: TEXT, rows: WHOLE, bytes: WHOLE })),
-  columns: list(
-    object({
-      resource: TEXT,
-      column: TEXT,
-      rows: WHOLE,
-      examples: list(object({ before: TEXT_OR_NULL, after: TEXT_OR_NULL, rows: WHOLE })),
-    }),
-  ),
-  effectsDigest: DIGEST,
-  maskedColumns: list(TEXT),
-  value: list(MONEY),
-  valueComplete: YES_NO,
-  recipients: WHOLE,
-  bytes: WHOLE,
-  reversibility: object({ kind: oneOf('proved', 'conditional', 'one-way'), reason: TEXT }),
-  resourceSize: { type: ['number', 'null'] },
-  dependents: list(TEXT),
-  warnings: list(TEXT),
-});
+export const PLAN: JsonSchema = object(
+  {
+    headline: TEXT,
+    class: oneOf('read', 'create', 'update', 'delete', 'destroy'),
+    resource: TEXT,
+    counts: list(
+      object({
+        resource: TEXT,
+        attribution: ATTRIBUTION,
+        via: TEXT_OR_NULL,
+        created: WHOLE,
+        updated: WHOLE,
+        deleted: WHOLE,
+      }),
+    ),
+    partOf: { type: 'object', additionalProperties: list(TEXT) },
+    effects: list(EFFECT),
+    effectsOmitted: WHOLE,
+    evidence: nullable(object({ id: TEXT, rows: WHOLE, bytes: WHOLE })),
+    columns: list(
+      object({
+        resource: TEXT,
+        column: TEXT,
+        rows: WHOLE,
+        examples: list(object({ before: TEXT_OR_NULL, after: TEXT_OR_NULL, rows: WHOLE })),
+      }),
+    ),
+    effectsDigest: DIGEST,
+    maskedColumns: list(TEXT),
+    value: list(MONEY),
+    valueComplete: YES_NO,
+    recipients: WHOLE,
+    bytes: WHOLE,
+    reversibility: object(
+      { kind: oneOf('proved', 'conditional', 'one-way'), reason: TEXT, except: list(TEXT) },
+      ['except'],
+    ),
+    resourceSize: { type: ['number', 'null'] },
+    dependents: list(TEXT),
+    warnings: list(TEXT),
+    measuredOn: { type: 'string', const: 'shadow' },
+  },
+  ['measuredOn'],
+);
 
 export const ASSESSMENT: JsonSchema = object({
   plan: PLAN,

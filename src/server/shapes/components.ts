@@ -2,8 +2,10 @@
 import { isJsonObject, type Json } from '../../lib/json.ts';
 import * as answers from './answers.ts';
 import * as gatewayAnswers from './gateway-answers.ts';
-import { APPROVAL, CREDENTIAL, DRAFT, FREEZE, RELEASE } from './requests.ts';
+import { APPROVAL, CREDENTIAL, DRAFT, FREEZE, READ, RELEASE } from './requests.ts';
+import { READ_RESULT, ROW_PAGE } from './row-answers.ts';
 import type { JsonSchema } from './shape.ts';
+import { UPLOAD_ANSWER } from './upload-answers.ts';
 
 export const COMPONENTS: Readonly<Record<string, JsonSchema>> = {
   Draft: DRAFT.schema,
@@ -11,6 +13,7 @@ export const COMPONENTS: Readonly<Record<string, JsonSchema>> = {
   FreezeBody: FREEZE.schema,
   ReleaseBody: RELEASE.schema,
   CredentialBody: CREDENTIAL.schema,
+  ReadBody: READ.schema,
   Result: answers.RESULT,
   Receipt: answers.RECEIPT,
   PlanDifference: answers.PLAN_DIFFERENCE,
@@ -24,11 +27,15 @@ export const COMPONENTS: Readonly<Record<string, JsonSchema>> = {
   ProposalSummary: answers.PROPOSAL_SUMMARY,
   ProposalPage: answers.PROPOSAL_PAGE,
   ProposalView: answers.PROPOSAL_VIEW,
+  RowPage: ROW_PAGE,
+  ReadResult: READ_RESULT,
+  Upload: UPLOAD_ANSWER,
   Freeze: gatewayAnswers.FREEZE_VIEW,
   FreezePage: gatewayAnswers.FREEZE_PAGE,
   Credential: gatewayAnswers.CREDENTIAL_VIEW,
   CredentialPage: gatewayAnswers.CREDENTIAL_PAGE,
   GatewayStatus: gatewayAnswers.GATEWAY_STATUS,
+  OperationPage: gatewayAnswers.OPERATION_PAGE,
   Health: gatewayAnswers.HEALTH,
   Problem: gatewayAnswers.PROBLEM_DOCUMENT,
   ProblemRow: gatewayAnswers.PROBLEM_ROW,

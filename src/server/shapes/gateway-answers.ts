@@ -57,6 +57,20 @@ export const GATEWAY_STATUS: JsonSchema = object({
   startedAt: AT,
 });
 
+export const OPERATION_PAGE: JsonSchema = object({
+  items: list(
+    object({
+      target: TEXT,
+      kind: TEXT,
+      operation: TEXT,
+      schema: described(
+        { type: ['object', 'null'] },
+        'JSON Schema of the arguments; null where there is none to give',
+      ),
+    }),
+  ),
+});
+
 export const HEALTH: JsonSchema = object({ ok: YES_NO });
 
 const CODE = oneOf(...Object.keys(PROBLEMS));

@@ -6,10 +6,12 @@ import type {
   DraftBody,
   FreezeBody,
   ReleaseBody,
+  RowQuery,
 } from '../../model/api.ts';
 import { DRAFT_BOUNDS } from '../../model/draft.ts';
 import { STATES, type State } from '../../model/lifecycle.ts';
 import { PAGE_MAX } from '../../model/ports.ts';
+import { QUERY_OPERATION, type ReadBody } from '../../model/read.ts';
 import { closed, described, DIGEST, list, oneOf, TEXT } from './schema.ts';
 import { queryShape, shape, type JsonSchema, type Shape } from './shape.ts';
 
@@ -93,6 +95,38 @@ export const RELEASE: Shape<ReleaseBody> = shape(
 export const CREDENTIAL: Shape<CredentialBody> = shape(
   closed({ holder: closed({ kind: oneOf('agent', 'person'), name: NAME }) }),
   'request-invalid',
+);
+
+/** A read has no reason and no key: it changes nothing, and twice is no harm. */
+export const READ: Shape<ReadBody> = shape(
+  closed(
+    {
+      target: described(NAME, 'name of a configured system'),
+      operation: { type: 'string', const: QUERY_OPERATION },
+      arguments: {
+        type: 'object',
+        description: 'what to read; for `postgres` `statement`, one SELECT, and `parameters`',
+      },
+      run: described(NAME, 'your run or session'),
+    },
+    ['operation', 'run'],
+  ),
+  'draft-invalid',
+);
+
+/** Rows of one page at most; see `gate/rows.ts`. */
+const ROWS_PAGE_MAX = 1_000;
+
+export const ROW_QUERY: Shape<RowQuery> = queryShape(
+  closed(
+    {
+      from: { type: 'integer', minimum: 0, default: 0 },
+      limit: { type: 'integer', minimum: 1, maximum: ROWS_PAGE_MAX, default: 100 },
+      resource: described(TEXT, 'only rows of this resource, such as `public.customers`'),
+      kind: oneOf('create', 'update', 'delete'),
+    },
+    ['from', 'limit', 'resource', 'kind'],
+  ),
 );
 
 export const WAIT_MS: JsonSchema = {

@@ -41,11 +41,12 @@ export function applyChange(tables: Tables, sealing: Sealing, change: Change): C
     entries.push(...written.entries);
     if (written.proposal !== undefined) proposals.push(written.proposal);
   }
-  tables.log.setHead(tenant, { tree, latestAt: now });
   if (guard?.keys !== undefined) tables.keys.take(tenant, guard.keys);
   if (reserve !== undefined) tables.budgets.reserve(tenant, reserve.proposalId, reserve.lines);
   if (settle !== undefined) tables.budgets.settle(tenant, settle, now);
   if (release !== undefined) tables.budgets.release(tenant, release);
+  // Last, so that a change that throws has not moved the head.
+  tables.log.setHead(tenant, { tree, latestAt: now });
   return { kind: 'committed', entries, proposals };
 }
 
@@ -61,15 +62,18 @@ function writeAct(
 ): Written {
   const { tenant, at, act } = place;
   const id = proposalId(act.act);
-  const before = id && tables.proposals.find(tenant, id);
+  // Its step was found to be 0: then there is none, and none to look for.
+  const before = id && act.expectStep > 0 ? tables.proposals.find(tenant, id) : undefined;
   let { tree } = place;
   let proposal = before;
+  const hashes = new LatestHashes(tables, tenant, act);
   const entries = [];
   for (const [offset, body] of act.entries.entries()) {
     const position = { act: act.act, step: act.expectStep + offset + 1, at };
     const index = tree.size;
-    const sealed = { ...seal(tables, sealing, tenant, body, position), index };
+    const sealed = { ...seal(sealing, hashes, body, position), index };
     tables.log.add(tenant, body.type, position, sealed);
+    hashes.add(body.type, sealed.leafHash);
     tree = sealing.sequencer.push(tree, sealed.leafHash);
     assert(tree.size === index + 1, 'a push grows the tree by one');
     entries.push({ index, leafHash: sealed.leafHash });
@@ -82,22 +86,45 @@ function writeAct(
   return { tree, entries, proposal };
 }
 
+/** Leaf hashes of an act's latest entries: of those written just now, else of the stored ones. */
+class LatestHashes {
+  readonly #stored: (type?: EntryBody['type']) => string;
+  readonly #fresh = new Map<EntryBody['type'], string>();
+  #latest: string | undefined;
+
+  constructor(tables: Tables, tenant: TenantId, { act, expectStep }: ActChange) {
+    // An act that begins here has none stored.
+    this.#stored = (type) => (expectStep === 0 ? '' : tables.log.latestLeafHash(tenant, act, type));
+  }
+
+  add(type: EntryBody['type'], hash: string): void {
+    this.#latest = hash;
+    this.#fresh.set(type, hash);
+  }
+
+  get latest(): string {
+    return this.#latest ?? this.#stored();
+  }
+
+  ofType(type: EntryBody['type'] | null): string {
+    return type === null ? '' : (this.#fresh.get(type) ?? this.#stored(type));
+  }
+}
+
 function seal(
-  tables: Tables,
   { sequencer, random }: Sealing,
-  tenant: TenantId,
+  hashes: LatestHashes,
   body: EntryBody,
   position: { readonly act: string; readonly step: number; readonly at: number },
 ): ReturnType<Sequencer['seal']> {
-  const { act } = position;
   const boundType = sequencer.bindsTo(body.type);
   return sequencer.seal(
     body,
     {
       ...position,
       id: Buffer.from(random.bytes(16)).toString('hex'),
-      previous: tables.log.latestLeafHash(tenant, act),
-      binds: boundType === null ? '' : tables.log.latestLeafHash(tenant, act, boundType),
+      previous: hashes.latest,
+      binds: hashes.ofType(boundType),
     },
     random,
   );

@@ -7,8 +7,12 @@ import type { Settled } from './queue.ts';
 export interface BatchSteps {
   /** Carries out one change; throws where it cannot. */
   apply(change: Change): Commit;
+  /** Called once, when all changes are carried out. */
+  beforeCommit(): void;
   /** Called whenever something that `apply` did was taken back. */
   rolledBack(): void;
+  /** Called, after `rolledBack`, where nothing of the batch is left. */
+  allRolledBack(): void;
 }
 
 /** Many changes in one transaction, each of which can be taken back alone. */
@@ -41,16 +45,33 @@ export class Batch {
    */
   run(changes: readonly Change[]): readonly Settled[] {
     try {
+      return this.#within(() => changes.map((change) => this.#done(change)));
+    } catch (error) {
+      // One of them threw, which is rare, so only then is each made one that can be taken back.
+      if (isAboutStorage(error)) throw error;
+      return this.#within(() => changes.map((change) => this.#settle(change)));
+    }
+  }
+
+  /** Runs what is to be durable in one transaction; a throw leaves nothing of it. */
+  #within(work: () => readonly Settled[]): readonly Settled[] {
+    try {
       this.#begin.run();
-      const settled = changes.map((change) => this.#settle(change));
+      const settled = work();
+      this.#steps.beforeCommit();
       this.#commit.run();
       return settled;
     } catch (error) {
       // On a full disk SQLite may have rolled back by itself.
       if (this.#database.isTransaction) this.#rollback.run();
       this.#steps.rolledBack();
+      this.#steps.allRolledBack();
       throw error;
     }
+  }
+
+  #done(change: Change): Settled {
+    return { kind: 'done', commit: this.#steps.apply(change) };
   }
 
   #settle(change: Change): Settled {

@@ -100,7 +100,9 @@ export class BudgetTable {
 
   /** What the proposal has reserved becomes spent, now. */
   settle(tenant: TenantId, proposal: ProposalId, now: number): void {
-    for (const row of this.#held.all(tenant, proposal)) {
+    const held = this.#held.all(tenant, proposal);
+    if (held.length === 0) return;
+    for (const row of held) {
       const line = lineOf(row);
       const amount = integerOf(row, 'amount');
       const sum = this.#spent(tenant, line) + amount;

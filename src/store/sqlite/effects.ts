@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { ProposalId, TenantId } from '../../model/ids.ts';
 import type { Effect } from '../../model/plan.ts';
+import { Recent } from './recent.ts';
 import { textOf } from './rows.ts';
 
 /** Which of a proposal's two lists of effects: those it would have, or those it had. */
@@ -16,9 +17,7 @@ const RECENT_EFFECTS_MAX = 20_000;
 export class EffectTable {
   readonly #read: StatementSync;
   readonly #write: StatementSync;
-  /** Least recently used first. */
-  readonly #recent = new Map<string, readonly Effect[]>();
-  #recentSize = 0;
+  readonly #recent = new Recent<readonly Effect[]>(RECENT_EFFECTS_MAX);
 
   constructor(database: DatabaseSync) {
     this.#read = database.prepare(
@@ -32,8 +31,9 @@ export class EffectTable {
   read(tenant: TenantId, proposal: ProposalId, part: EffectPart): readonly Effect[] {
     const key = keyOf(tenant, proposal, part);
     const recent = this.#recent.get(key);
-    const effects = recent ?? this.#parse(tenant, proposal, part);
-    this.#remember(key, effects);
+    if (recent !== undefined) return recent;
+    const effects = this.#parse(tenant, proposal, part);
+    this.#recent.set(key, effects, sizeOf(effects));
     return effects;
   }
 
@@ -44,13 +44,12 @@ export class EffectTable {
     effects: readonly Effect[],
   ): void {
     this.#write.run(tenant, proposal, part, JSON.stringify(effects));
-    this.#remember(keyOf(tenant, proposal, part), effects);
+    this.#recent.set(keyOf(tenant, proposal, part), effects, sizeOf(effects));
   }
 
   /** Forgets what is kept parsed: it may hold what a rollback has just taken back. */
   forget(): void {
-    this.#recent.clear();
-    this.#recentSize = 0;
+    this.#recent.forget();
   }
 
   #parse(tenant: TenantId, proposal: ProposalId, part: EffectPart): readonly Effect[] {
@@ -58,23 +57,6 @@ export class EffectTable {
     if (row === undefined) return [];
     // Written by `write` above and by nothing else.
     return JSON.parse(textOf(row, 'effects')) as readonly Effect[];
-  }
-
-  #remember(key: string, effects: readonly Effect[]): void {
-    this.#drop(key);
-    this.#recent.set(key, effects);
-    this.#recentSize += sizeOf(effects);
-    for (const oldest of this.#recent.keys()) {
-      if (this.#recentSize <= RECENT_EFFECTS_MAX) break;
-      this.#drop(oldest);
-    }
-  }
-
-  #drop(key: string): void {
-    const dropped = this.#recent.get(key);
-    if (dropped === undefined) return;
-    this.#recent.delete(key);
-    this.#recentSize -= sizeOf(dropped);
   }
 }
 

@@ -16,10 +16,14 @@ const EMPTY: LogHead = { tree: { size: 0, range: [] }, latestAt: 0 };
 
 /** Entries, what lies beside them, and the state of each tenant's tree. */
 export class LogTable {
+  /** As they are within the present transaction; one process alone writes the file. */
+  readonly #heads = new Map<TenantId, LogHead>();
+  readonly #moved = new Set<TenantId>();
   readonly #head: StatementSync;
   readonly #setHead: StatementSync;
   readonly #tenants: StatementSync;
   readonly #step: StatementSync;
+  readonly #hashAt: StatementSync;
   readonly #latestHash: StatementSync;
   readonly #latestOfType: StatementSync;
   readonly #addEntry: StatementSync;
@@ -37,6 +41,9 @@ export class LogTable {
     this.#tenants = database.prepare('SELECT tenant FROM logs ORDER BY tenant');
     this.#step = database.prepare(
       'SELECT coalesce(max(step), 0) AS step FROM entries WHERE tenant = ? AND act = ?',
+    );
+    this.#hashAt = database.prepare(
+      'SELECT leaf_hash FROM entries WHERE tenant = ? AND entry_index = ?',
     );
     this.#latestHash = database.prepare(
       'SELECT leaf_hash FROM entries WHERE tenant = ? AND act = ? ORDER BY step DESC LIMIT 1',
@@ -62,6 +69,35 @@ export class LogTable {
   }
 
   head(tenant: TenantId): LogHead {
+    const known = this.#heads.get(tenant);
+    if (known !== undefined) return known;
+    const head = this.#readHead(tenant);
+    this.#heads.set(tenant, head);
+    return head;
+  }
+
+  /** The last step of a change: it is not taken back with the change alone. */
+  setHead(tenant: TenantId, head: LogHead): void {
+    this.#heads.set(tenant, head);
+    this.#moved.add(tenant);
+  }
+
+  /** Writes the heads that moved, once for a whole batch. */
+  writeHeads(): void {
+    for (const tenant of this.#moved) {
+      const { tree, latestAt } = this.head(tenant);
+      this.#setHead.run(tenant, tree.size, tree.range.join(' '), latestAt);
+    }
+    this.#moved.clear();
+  }
+
+  /** Forgets the heads: the transaction that moved them was taken back. */
+  forget(): void {
+    this.#heads.clear();
+    this.#moved.clear();
+  }
+
+  #readHead(tenant: TenantId): LogHead {
     const row = this.#head.get(tenant);
     if (row === undefined) return EMPTY;
     const range = textOf(row, 'range');
@@ -69,10 +105,6 @@ export class LogTable {
       tree: { size: integerOf(row, 'size'), range: range === '' ? [] : range.split(' ') },
       latestAt: integerOf(row, 'latest_at'),
     };
-  }
-
-  setHead(tenant: TenantId, head: LogHead): void {
-    this.#setHead.run(tenant, head.tree.size, head.tree.range.join(' '), head.latestAt);
   }
 
   tenants(): readonly TenantId[] {
@@ -86,6 +118,11 @@ export class LogTable {
   /** How many entries the act has. */
   step(tenant: TenantId, act: string): number {
     return integerOf(this.#step.get(tenant, act) ?? {}, 'step');
+  }
+
+  leafHash(tenant: TenantId, index: number): string | undefined {
+    const row = this.#hashAt.get(tenant, index);
+    return row === undefined ? undefined : textOf(row, 'leaf_hash');
   }
 
   /** Leaf hash of the act's latest entry, of one type where `type` is given; empty without one. */
@@ -107,7 +144,7 @@ export class LogTable {
     this.#addEntry.run(tenant, entry.index, act, step, type, at, entry.leaf, entry.leafHash);
     for (const [place, payload] of entry.payloads.entries()) {
       const { label, nonce, commitment, value } = payload;
-      const text = JSON.stringify(value);
+      const text = payload.text ?? JSON.stringify(value);
       this.#addPayload.run(tenant, entry.index, place, label, nonce, commitment, text);
     }
   }
@@ -136,12 +173,16 @@ export class LogTable {
 }
 
 function payloadOf(row: Row): Payload {
-  // What `JSON.parse` returns is `Json` by its definition.
-  const value = JSON.parse(textOf(row, 'value')) as Json;
+  const text = textOf(row, 'value');
   return {
     label: textOf(row, 'label'),
     nonce: bytesOf(row, 'nonce'),
-    value,
+    text,
+    // Only where it is looked at: who copies a log goes by the text.
+    get value() {
+      // What `JSON.parse` returns is `Json` by its definition.
+      return JSON.parse(text) as Json;
+    },
     commitment: textOf(row, 'commitment'),
   };
 }

@@ -35,17 +35,19 @@ export function openingProblem(error: unknown, path: string): unknown {
   if (resultCode(error) === BUSY) {
     return new Problem(
       'store-locked',
-      `another process holds \`${path}\`; stop it, or give this gateway a store of its own`,
+      `another process holds \`${path}\`; stop it. Another data folder would be another gateway: it counts duplicates and budgets by itself`,
       { cause: error },
     );
   }
   const isOfFileSystem = error instanceof Error && 'syscall' in error;
   if (resultCode(error) === undefined && !isOfFileSystem) return error;
-  return new Problem(
-    'store-unusable',
-    `cannot open \`${path}\` as a store; check its permissions, or restore it from a backup`,
-    { cause: error },
-  );
+  const hasNoRoom = isFull(error) || (isOfFileSystem && 'code' in error && error.code === 'ENOSPC');
+  const advice = hasNoRoom
+    ? 'make room on the disk, then start again'
+    : 'check its permissions, or restore it from a backup';
+  return new Problem('store-unusable', `cannot open \`${path}\` as a store; ${advice}`, {
+    cause: error,
+  });
 }
 
 /** Wraps an error met while reading or writing; an error that is not the storage's stays. */

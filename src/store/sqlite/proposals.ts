@@ -6,14 +6,20 @@ import type { Effect } from '../../model/plan.ts';
 import { PAGE_MAX, type ProposalFilter } from '../../model/ports.ts';
 import type { Proposal } from '../../model/proposal.ts';
 import { EffectTable } from './effects.ts';
+import { Recent } from './recent.ts';
 import { textOf, type Row } from './rows.ts';
 
 /** After every id: ids are ASCII. */
 const AFTER_ALL = '\u{10ffff}';
 
+/** How much of records is kept parsed, by the length of their texts. */
+const RECENT_CHARACTERS_MAX = 16 * 1024 * 1024;
+
 /** Proposals as their entries fold to (G5); columns beside the record follow from it. */
 export class ProposalTable {
   readonly effects: EffectTable;
+  /** Without effects; a journey reads its record at each of its steps. */
+  readonly #recent = new Recent<Proposal>(RECENT_CHARACTERS_MAX);
   readonly #record: StatementSync;
   readonly #save: StatementSync;
   readonly #newest: StatementSync;
@@ -50,8 +56,21 @@ export class ProposalTable {
 
   /** The record with `[]` in place of the effects. */
   findWithoutEffects(tenant: TenantId, id: ProposalId): Proposal | undefined {
+    const key = `${tenant}/${id}`;
+    const recent = this.#recent.get(key);
+    if (recent !== undefined) return recent;
     const row = this.#record.get(tenant, id);
-    return row === undefined ? undefined : parseRecord(textOf(row, 'record'));
+    if (row === undefined) return undefined;
+    const text = textOf(row, 'record');
+    const proposal = parseRecord(text);
+    this.#recent.set(key, proposal, text.length);
+    return proposal;
+  }
+
+  /** Forgets what is kept parsed: it may hold what a rollback has just taken back. */
+  forget(): void {
+    this.#recent.forget();
+    this.effects.forget();
   }
 
   /** Newest first, without effects. */
@@ -81,8 +100,10 @@ export class ProposalTable {
     const { tenant, id, state, proposer, assessment, outcome } = proposal;
     const agent = proposer.kind === 'agent' ? proposer.name : null;
     const none = (): readonly Effect[] => [];
-    const record = JSON.stringify(withEffects(proposal, none, none));
+    const bare = withEffects(proposal, none, none);
+    const record = JSON.stringify(bare);
     this.#save.run(tenant, id, state, agent, record);
+    this.#recent.set(`${tenant}/${id}`, bare, record.length);
     if (assessment !== null && assessment !== before?.assessment) {
       this.effects.write(tenant, id, 'plan', assessment.plan.effects);
     }
@@ -115,7 +136,12 @@ function parseRecord(text: string): Proposal {
   const { draft } = stored;
   // JSON leaves out members that are undefined; the type has them.
   const { reason, idempotencyKey, run, compensates } = draft;
-  return { ...stored, draft: { ...draft, reason, idempotencyKey, run, compensates } };
+  return {
+    ...stored,
+    // Absent in a record of before there were references.
+    references: stored.references ?? [],
+    draft: { ...draft, reason, idempotencyKey, run, compensates },
+  };
 }
 
 function idOf(row: Row): ProposalId {

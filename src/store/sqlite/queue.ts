@@ -4,6 +4,9 @@ import type { Change, Commit } from '../../model/ports.ts';
 /** How many changes share a transaction at most. */
 const BATCH_MAX = 64;
 
+/** How many turns of the event loop a batch that grows is waited for beyond the first. */
+const GATHERING_TURNS_MAX = 4;
+
 /** How many changes wait at most; beyond it the gateway is slower than its callers and says so. */
 const WAITING_MAX = 10_000;
 
@@ -52,7 +55,20 @@ export class CommitQueue {
   #schedule(): void {
     if (this.#isScheduled || this.#waiting.length === 0) return;
     this.#isScheduled = true;
+    this.#gather(0, 1);
+  }
+
+  /**
+   * Flushes in a later turn. While more and more arrive it waits a turn longer, a few times: a sync takes
+   * as long as many turns. A change that comes alone waits for none.
+   */
+  #gather(turns: number, found: number): void {
     setImmediate(() => {
+      const count = this.#waiting.length;
+      if (count > found && count < BATCH_MAX && turns < GATHERING_TURNS_MAX) {
+        this.#gather(turns + 1, count);
+        return;
+      }
       this.#isScheduled = false;
       this.#flush();
       // The next batch in the next turn: between two, the process answers others.

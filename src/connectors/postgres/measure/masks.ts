@@ -1,0 +1,187 @@
+/** Columns whose value is only known at the commit: clock, sequence, random, or a trigger's doing. */
+import { strict as assert } from 'node:assert';
+import { Refused } from '../../connector.ts';
+import type { Catalog, Column, Table } from '../catalog/catalog.ts';
+import { treeOf } from './images.ts';
+import type { Statement } from '../text/statement.ts';
+import type { Assignment, TableWrite } from '../text/assign.ts';
+
+/** A default that gives the same value each time: a literal, with or without a cast. */
+const CONSTANT = /^\(?(?:NULL|true|false|-?\d+(?:\.\d+)?|'(?:[^']|'')*')\)?(?:::[\w ".()[\],]+)*$/;
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** The masked columns of one write: those of its target, which hold for all parts of it, and others. */
+export class Masks {
+  readonly #target: Table;
+  readonly #parts: ReadonlySet<number>;
+  readonly #own: ReadonlySet<string>;
+  readonly #others: ReadonlyMap<string, ReadonlySet<string>>;
+
+  constructor(
+    catalog: Catalog,
+    own: ReadonlySet<string>,
+    others: ReadonlyMap<string, ReadonlySet<string>> = new Map(),
+  ) {
+    this.#target = catalog.target;
+    this.#parts = new Set(treeOf(catalog).map(({ oid }) => oid));
+    this.#own = own;
+    this.#others = others;
+  }
+
+  of(table: Table): ReadonlySet<string> {
+    if (this.#parts.has(table.oid)) return this.#own;
+    return this.#others.get(table.resource) ?? NONE;
+  }
+
+  /** `resource.column`, sorted; columns of a part go by the name of the target. */
+  names(): readonly string[] {
+    const names = [...this.#own].map((column) => `${this.#target.resource}.${column}`);
+    for (const [resource, columns] of this.#others) {
+      for (const column of columns) names.push(`${resource}.${column}`);
+    }
+    return names.toSorted();
+  }
+
+  /** What is masked too because two runs of the write differed in it. */
+  with(learnt: ReadonlyMap<string, ReadonlySet<string>>, catalog: Catalog): Masks {
+    const own = new Set(this.#own);
+    const others = new Map(this.#others);
+    const parts = new Set(treeOf(catalog).map(({ resource }) => resource));
+    for (const [resource, columns] of learnt) {
+      if (parts.has(resource)) for (const column of columns) own.add(column);
+      else others.set(resource, new Set([...(others.get(resource) ?? []), ...columns]));
+    }
+    return new Masks(catalog, withGenerated(own, catalog.target), others);
+  }
+}
+
+/** What the statement itself and the columns' defaults say. */
+export function masksOfStatement(statement: Statement, catalog: Catalog): Masks {
+  const { columns } = catalog.target;
+  const masked = new Set<string>();
+  const given = new Set<string>();
+  const note = (assignment: Assignment, name: string | undefined): void => {
+    const column = columns.find((each) => each.name === name);
+    if (column === undefined) return;
+    given.add(column.name);
+    const isChanging = assignment.changing || (assignment.byDefault && hasChangingDefault(column));
+    if (isChanging) masked.add(column.name);
+  };
+  for (const each of statement.inserted) {
+    note(each, each.column ?? columns[each.position]?.name);
+  }
+  if (statement.kind === 'insert' || statement.inserted.length > 0) {
+    for (const column of columns) {
+      if (!given.has(column.name) && hasChangingDefault(column)) masked.add(column.name);
+    }
+  }
+  for (const each of statement.updated) note(each, each.column ?? undefined);
+  checkHidesNothing(masked, statement, catalog);
+  return new Masks(catalog, withGenerated(masked, catalog.target));
+}
+
+/**
+ * A column is masked in every row, so no part of the statement may give it a plain value in any. `masked`
+ * are columns of the target, or of a part of it; a view's columns go by the same names below it.
+ */
+function checkHidesNothing(
+  masked: ReadonlySet<string>,
+  statement: Statement,
+  catalog: Catalog,
+): void {
+  for (const write of statement.writes) {
+    const table = tableOf(write, statement, catalog);
+    if (isRelated(table, catalog.target)) checkGives(write, table, masked, catalog.target);
+  }
+}
+
+/** As `checkHidesNothing`, for what two runs showed: also in tables that the statement does not name. */
+export function checkLearnt(
+  learnt: ReadonlyMap<string, ReadonlySet<string>>,
+  statement: Statement,
+  catalog: Catalog,
+  changed: readonly Table[],
+): void {
+  for (const masked of changed) {
+    const columns = learnt.get(masked.resource) ?? NONE;
+    for (const write of statement.writes) {
+      const table = tableOf(write, statement, catalog);
+      if (isRelated(table, masked)) checkGives(write, table, columns, masked);
+    }
+  }
+}
+
+function tableOf({ relation }: TableWrite, statement: Statement, { written }: Catalog): Table {
+  const at = statement.written.findIndex(
+    ({ schema, name }) => schema === relation.schema && name === relation.name,
+  );
+  const table = written[at];
+  assert(table !== undefined, 'the catalog look-up lost a table that is written to');
+  return table;
+}
+
+/** Whether a row may lie in both: views show those of tables, and parts share those of their whole. */
+function isRelated(one: Table, other: Table): boolean {
+  const names = [other.resource, ...other.partOf, ...(other.shows ?? [])];
+  const own = [one.resource, ...one.partOf, ...(one.shows ?? [])];
+  return own.some((each) => names.includes(each));
+}
+
+/** Refuses a write to `table` that gives a value of its own to a masked column of `other`. */
+function checkGives(
+  { inserted, updated }: TableWrite,
+  table: Table,
+  masked: ReadonlySet<string>,
+  other: Table,
+): void {
+  if (masked.size === 0) return;
+  for (const each of [...inserted, ...updated]) {
+    const name = each.column ?? table.columns[each.position]?.name;
+    const column = table.columns.find((known) => known.name === name);
+    if (column === undefined) continue;
+    const isPlain = each.plain || (each.byDefault && !hasChangingDefault(column));
+    if (!isPlain) continue;
+    if (mayBe(column.name, table, masked, other)) throw hiding(column.name);
+  }
+}
+
+/** Whether a column of `one` may lie in one of the columns of `other`; what a view computes may be any. */
+function mayBe(column: string, one: Table, columns: ReadonlySet<string>, other: Table): boolean {
+  if (one.oid === other.oid) return columns.has(column);
+  const own = shownBy(one, column);
+  const shown = [...columns].map((each) => shownBy(other, each));
+  if (own.length === 0 || shown.some((each) => each.length === 0)) return true;
+  return shown.flat().some((each) => own.includes(each));
+}
+
+function shownBy({ relationKind, origins }: Table, column: string): readonly string[] {
+  if (relationKind !== 'v') return [column];
+  return (origins ?? []).filter(([name]) => name === column).map(([, shown]) => shown);
+}
+
+function hiding(column: string): Refused {
+  return new Refused(
+    'statement-unsupported',
+    `\`${column}\` gets a value of the statement and one that only the commit knows, which would hide ` +
+      'it; propose them as two statements, or leave the column to the database',
+  );
+}
+
+function hasChangingDefault(column: Column): boolean {
+  if (column.isGenerated) return false;
+  return column.isIdentity || (column.fallback !== null && !CONSTANT.test(column.fallback));
+}
+
+/** Adds generated columns that hang on a masked one: the expression then holds its name. */
+export function withGenerated(
+  masked: ReadonlySet<string>,
+  { columns }: Table,
+): ReadonlySet<string> {
+  const names = [...masked].map((name) => name.replaceAll('"', '""'));
+  const generated = columns.filter(
+    ({ isGenerated, fallback }) =>
+      isGenerated && names.some((each) => fallback?.includes(each) === true),
+  );
+  return new Set([...masked, ...generated.map(({ name }) => name)]);
+}
