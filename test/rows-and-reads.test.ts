@@ -58,6 +58,7 @@ test('a write of more rows than a plan holds shows every one of them before it i
     total: 0,
     left: 0,
     as: 'planned',
+    maskedColumns: [],
     missing: null,
   });
   await world.agent.cancel(id);

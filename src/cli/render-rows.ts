@@ -111,7 +111,7 @@ export function rowPageLines(
       : `Rows ${from + 1} to ${from + items.length} of ${all}, as ${page.as}`;
   return [
     look.paint.bold(title),
-    ...items.flatMap((effect) => effectLines(effect, [], look)),
+    ...items.flatMap((effect) => effectLines(effect, page.maskedColumns, look)),
     ...(missing === null
       ? []
       : paragraph(look, `${counted(missing.rows, 'row')} cannot be shown: ${missing.reason}`, {

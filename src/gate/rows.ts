@@ -25,21 +25,23 @@ export async function rowsOf(
   now: number,
 ): Promise<RowPage> {
   const { plan, effects, reference, as } = kept(proposal);
+  const maskedColumns = as === 'planned' ? (plan?.maskedColumns ?? []) : [];
+  const said = { as, maskedColumns };
   const page = { ...query, limit: Math.min(query.limit ?? ROWS_PAGE_DEFAULT, ROWS_PAGE_MAX) };
   const reader = reference === null ? undefined : await evidence?.open(reference.id);
   if (reader === undefined) {
     const lost = reference === null ? (plan?.effectsOmitted ?? 0) : reference.rows - effects.length;
     const reason = reference === null ? NOT_KEPT : whyGone(proposal, reference, now);
     const missing = lost > 0 ? { rows: lost, reason } : null;
-    return { ...(await pageOf([effects], page)), as, missing };
+    return { ...(await pageOf([effects], page)), ...said, missing };
   }
   try {
     if (page.resource === undefined && page.kind === undefined) {
       const from = page.from ?? 0;
       const items = await reader.page(from, page.limit);
-      return { ...placed(items, from, reader.rows), as, missing: null };
+      return { ...placed(items, from, reader.rows), ...said, missing: null };
     }
-    return { ...(await pageOf(reader.batches(), page)), as, missing: null };
+    return { ...(await pageOf(reader.batches(), page)), ...said, missing: null };
   } finally {
     await reader.close();
   }

@@ -131,6 +131,8 @@ export interface RowPage {
   readonly left: number;
   /** As they were measured, or as they were committed, with the values known only then. */
   readonly as: 'planned' | 'applied';
+  /** `resource.column` whose value after is only known at the commit: null there while `planned`. */
+  readonly maskedColumns: readonly string[];
   /** Rows of the write, whatever was asked for, that cannot be shown, and why; null: none. */
   readonly missing: { readonly rows: number; readonly reason: string } | null;
 }

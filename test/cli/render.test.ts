@@ -272,11 +272,15 @@ test('a page of rows says which they are, how many are left, and how to get them
     total: 47_000,
     left: 46_898,
     missing: null,
+    maskedColumns: ['public.customers.since'],
   } as const;
   const asked = { id: ID, limit: 2, resource: 'public.customers', kind: 'update' } as const;
   const text = rowPageLines({ ...page, as: 'applied' }, asked, LOOK).join('\n');
   assert.match(text, /^Rows 101 to 102 of 47,000, as applied\n/);
   assert.match(text, /email: "old1@example.org" → "new1@example.org"/);
+  const unknown = { ...page, as: 'planned', maskedColumns: ['public.customers.email'] } as const;
+  const planned = rowPageLines(unknown, asked, LOOK).join('\n');
+  assert.match(planned, /email: "old1@example.org" → \(known at commit\)/);
   assert.match(text, /46,898 rows after these/);
   const next = `writegate rows ${ID} --from 102 --limit 2 --resource public.customers --kind update`;
   assert.ok(text.includes(next), text);
@@ -295,6 +299,7 @@ test('a page beyond the rows says how many there are and names the last one', ()
     left: 0,
     missing: null,
     as: 'applied',
+    maskedColumns: [],
   } as const;
   const asked = { id: ID, from: 5_000, limit: 100, kind: 'update' } as const;
   const text = rowPageLines(page, asked, LOOK).join('\n');
@@ -415,7 +420,7 @@ test('what a read brings reaches no terminal as anything but text', () => {
     const page = { items: effects, from: 0, total: 2, left: 1, as: 'planned' } as const;
     const missing = { rows: 1, reason: text };
     const asked = { id: ID, resource: text };
-    assertInert(rowPageLines({ ...page, missing }, asked, LOOK).join('\n'));
+    assertInert(rowPageLines({ ...page, missing, maskedColumns: [] }, asked, LOOK).join('\n'));
   }
 });
 

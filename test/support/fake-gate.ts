@@ -200,6 +200,7 @@ export const ROWS: RowPage = {
   total: 47_000,
   left: 46_999,
   as: 'planned',
+  maskedColumns: [],
   missing: null,
 };
 

@@ -8,7 +8,8 @@ import type { Lent } from './session/session.ts';
 import { givenBy, type Write } from './measure/teacher.ts';
 
 /**
- * Null where the key was tried before: then the gate goes by `plan` and `apply`, which tell.
+ * Null where the key was tried before, and where the undo role may prove more than this transaction can:
+ * then the gate goes by `plan` and `apply`, which tell.
  *
  * A crash at any point before the commit leaves nothing: the server takes back what nobody holds.
  */
@@ -27,13 +28,25 @@ export async function holdWrite(
   try {
     const opening = { receipt: { key: request.key, planDigest: null } };
     const carried = await carry(lent.session, write, opening, context);
-    if (carried !== 'earlier') return new HeldWrite(context, lent, carried, request.key);
+    if (carried !== 'earlier' && !couldProveMore(context, carried)) {
+      return new HeldWrite(context, lent, carried, request.key);
+    }
+    if (carried !== 'earlier') {
+      await lent.session.client.query('ROLLBACK');
+      await dropEvidence(context, carried);
+    }
     await lent.done();
     return null;
   } catch (error) {
     await lent.done(error);
     return asRefusal(error, givenBy(write));
   }
+}
+
+/** With triggers off, in a transaction of its own, more can be taken back; `plan` tries that. */
+function couldProveMore({ sessions }: CarryContext, { plan }: Carried): boolean {
+  const hasRows = plan.effects.length + plan.effectsOmitted > 0;
+  return sessions.has('undo') && hasRows && plan.reversibility.kind !== 'proved';
 }
 
 class HeldWrite implements Held {

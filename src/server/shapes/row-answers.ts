@@ -20,6 +20,10 @@ export const ROW_PAGE: JsonSchema = object({
   total: described(WHOLE, 'rows of those asked for'),
   left: described(WHOLE, 'of them, rows that come after these; go on at `from` + the items given'),
   as: oneOf('planned', 'applied'),
+  maskedColumns: described(
+    list(TEXT),
+    'columns whose value after is only known at the commit, null in planned rows',
+  ),
   missing: described(
     nullable(object({ rows: WHOLE, reason: TEXT })),
     'rows of the write that cannot be shown, and why; null where there are none',

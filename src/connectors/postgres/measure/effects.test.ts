@@ -251,8 +251,8 @@ test('what a subtransaction undid is no effect, and what another kept is one', a
   assert.deepEqual(
     plan.effects.map((each) => [each.resource, each.key[0], each.after?.['n']]),
     [
-      ['public.tried', '7', '2'],
       ['public.tries', '1', '2'],
+      ['public.tried', '7', '2'],
     ],
   );
 });

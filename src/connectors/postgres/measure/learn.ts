@@ -72,14 +72,20 @@ function compareInto(columns: Set<string>, seen: Seen, other: Seen): void {
   }
 }
 
-/** FNV-1a; a collision leaves a column unmasked, which shows as drift and not as a hidden value. */
-function hashOf(value: string | null): number {
+/**
+ * FNV-1a, then mixed (MurmurHash3's last step): sums of the bare hash would be equal for values that
+ * differ in their last digits alone, as clocks and sequences do. A collision leaves a column unmasked,
+ * which shows as drift and not as a hidden value.
+ */
+export function hashOf(value: string | null): number {
   if (value === null) return 1;
   let sum = 0x811c_9dc5;
   for (let at = 0; at < value.length; at += 1) {
     sum = Math.imul(sum ^ value.charCodeAt(at), 0x0100_0193);
   }
-  return sum >>> 0;
+  sum = Math.imul(sum ^ (sum >>> 16), 0x85eb_ca6b);
+  sum = Math.imul(sum ^ (sum >>> 13), 0xc2b2_ae35);
+  return (sum ^ (sum >>> 16)) >>> 0;
 }
 
 /** Remembers masks by statement, so that a commit need not rehearse what its preview did. */

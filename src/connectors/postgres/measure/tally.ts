@@ -242,7 +242,10 @@ export class Tally {
   }
 }
 
+/** What the statement did itself first: it is what people look for. */
 function byResourceAndKey(left: Kept, right: Kept): number {
+  const isIndirect = ({ masked }: Kept): number => (masked.by === undefined ? 0 : 1);
+  if (isIndirect(left) !== isIndirect(right)) return isIndirect(left) - isIndirect(right);
   if (left.masked.resource !== right.masked.resource) {
     return left.masked.resource < right.masked.resource ? -1 : 1;
   }

@@ -186,3 +186,24 @@ test('the set-up grants no more than reading on what foreign keys lead to, and o
 function undoOf({ admin }: Pick<TargetBench, 'admin'>): string {
   return roleNames('wg', admin.database ?? '').undo;
 }
+
+test('a write that the undo role can prove is not held with a lesser label', async () => {
+  await bench(async ({ target, ask, planned }) => {
+    const statement = `UPDATE customers SET city = 'Bern' WHERE id = 2`;
+    assert.equal((await planned(statement)).reversibility.kind, 'proved');
+    const asked = ask(statement);
+    const held = await target.hold?.(
+      { ...asked, key: asked.proposalId },
+      AbortSignal.timeout(30_000),
+    );
+    assert.equal(held, null, 'the gate goes by the plan, whose label is the better one');
+    const plain = ask('UPDATE plain SET keeper = 1 WHERE id = 1');
+    const sealed = await target.hold?.(
+      { ...plain, key: plain.proposalId },
+      AbortSignal.timeout(30_000),
+    );
+    assert(sealed?.kind === 'held', JSON.stringify(sealed));
+    assert.equal(sealed.plan.reversibility.kind, 'proved');
+    await sealed.release();
+  });
+});
