@@ -8,9 +8,9 @@
  *    taken back, until its masks are known; they are remembered by the statement's text.
  * F3 A write that another session got in the way of is begun again, `TRIES_MAX` times.
  */
+import { checkPermitted } from './permitted.ts';
 import pg from 'pg';
 import type { EffectClass, Plan, Reversibility } from '../../../model/plan.ts';
-import type { PlanRequest } from '../../../model/ports.ts';
 import { Refused } from '../../connector.ts';
 import type { Carried, CarryContext, Opening } from './carry.ts';
 import { readCatalog, type Catalog, type Table } from '../catalog/catalog.ts';
@@ -260,20 +260,6 @@ const CLASSES = { insert: 'create', update: 'update', delete: 'delete', merge: '
 
 function classOf(write: Write): EffectClass {
   return write.kind === 'statement' ? CLASSES[write.statement.kind] : 'read';
-}
-
-/** A preview shows rows, so nothing is carried out on, or with, a table that is not the proposer's. */
-function checkPermitted(catalog: Catalog, permits: PlanRequest['permits']): void {
-  const { target, written, reads } = catalog;
-  const closed = [target, ...written, ...reads].find(
-    ({ resource, partOf }) => ![resource, ...partOf].some(permits),
-  )?.resource;
-  if (closed === undefined) return;
-  throw new Refused(
-    'not-permitted',
-    `the agent holds no permission on \`${closed}\`, so its rows are not shown; ` +
-      'ask the operator for one',
-  );
 }
 
 /** A masked amount would pass every limit unseen. */

@@ -1,10 +1,11 @@
 /** Carries a write out in the lane that fits it: fast where nothing but its own rows can change. */
 import { Refused } from '../../connector.ts';
 import type { Carried, CarryContext, Opening } from './carry.ts';
+import { readCatalog } from '../catalog/catalog.ts';
 import { carryFull } from './full.ts';
+import { checkPermitted } from './permitted.ts';
 import { isPlainError } from '../session/refusals.ts';
 import { openSealed } from './sealed.ts';
-import type { Parameter } from '../session/rows.ts';
 import type { Session } from '../session/session.ts';
 import type { PostgresSettings } from '../settings.ts';
 import type { Write } from './teacher.ts';
@@ -43,15 +44,18 @@ const small = new WeakMap<PostgresSettings, Set<string>>();
  */
 async function refuseCheaply(
   session: Session,
-  { statement, parameters }: Extract<Write, { kind: 'statement' }>,
-  { settings, recordsMax }: CarryContext,
+  write: Extract<Write, { kind: 'statement' }>,
+  context: CarryContext,
 ): Promise<void> {
+  const { statement } = write;
+  const { settings, recordsMax } = context;
   const rowsMax = Math.min(settings.limits.rows ?? Infinity, recordsMax ?? Infinity);
   if (statement.countQuery === null || rowsMax === Infinity) return;
   const known = small.get(settings) ?? new Set();
   small.set(settings, known);
   if (known.has(statement.text)) return;
-  const rows = await countRows(session, statement.countQuery, parameters);
+  const rows = await countRows(session, statement.countQuery, write, context);
+  if (rows === null) return;
   if (rows <= rowsMax) {
     if (known.size >= SMALL_MAX) known.clear();
     if (rows <= rowsMax / 2) known.add(statement.text);
@@ -65,14 +69,20 @@ async function refuseCheaply(
   );
 }
 
+/**
+ * Null where the server would not count it: what it would say of the statement, the statement says itself.
+ * The agent's own expressions run here, so the catalog clears them first, as before the write.
+ */
 async function countRows(
   session: Session,
   query: string,
-  parameters: readonly Parameter[],
-): Promise<number> {
-  let rows = 0;
+  { statement, parameters }: Extract<Write, { kind: 'statement' }>,
+  { settings, permits }: CarryContext,
+): Promise<number | null> {
   await session.reset();
   await session.client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+  checkPermitted(await readCatalog(session, statement, settings), permits);
+  let rows: number | null = null;
   try {
     const counted = await session.client.query<{ rows: string }>({
       text: `SELECT count(*) AS rows FROM (${query}\nLIMIT ${COUNTED_MAX + 1}) AS writegate_row`,
@@ -80,7 +90,6 @@ async function countRows(
     });
     rows = Number(counted.rows[0]?.rows ?? 0);
   } catch (error) {
-    // What it would say of the statement, the statement says itself.
     if (!isPlainError(error)) throw error;
   }
   await session.client.query('ROLLBACK');

@@ -7,9 +7,9 @@
  * S3 One round trip carries out and measures a write of up to `BATCH_BOUNDS.rowsMax` rows. What looks
  *    like many is copied out, so that it is measured while the server is still at work.
  */
-import { Refused } from '../../connector.ts';
+import { checkPermitted } from './permitted.ts';
+
 import type { Carried, CarryContext, Opening, SealedLane } from './carry.ts';
-import type { Catalog } from '../catalog/catalog.ts';
 import { copyOut } from './copy-out.ts';
 import { openKnown, readGuard, type Known, type SealedTable } from '../catalog/known.ts';
 import {
@@ -70,19 +70,6 @@ export const openSealed: SealedLane = async (session, write, opening, context) =
   }
   return null;
 };
-
-/** A preview shows rows, so nothing is carried out on, or with, a table that is not the proposer's. */
-function checkPermitted({ target, reads }: Catalog, permits: CarryContext['permits']): void {
-  const closed = [target, ...reads].find(
-    ({ resource, partOf }) => ![resource, ...partOf].some(permits),
-  )?.resource;
-  if (closed === undefined) return;
-  throw new Refused(
-    'not-permitted',
-    `the agent holds no permission on \`${closed}\`, so its rows are not shown; ` +
-      'ask the operator for one',
-  );
-}
 
 type Answer = Carried | 'earlier' | 'stale' | 'more' | 'unprepared';
 
