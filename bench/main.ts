@@ -1,5 +1,7 @@
 // `npm run bench -- [--json] [NAME ...]`: ratios beside a named peer, in one interleaved run.
 import { parseArgs } from 'node:util';
+import { budget } from './budget.ts';
+import { decision } from './decision.ts';
 import { governedWrite } from './governed-write.ts';
 import type { BenchRow } from './measure.ts';
 import { preview47k } from './preview-47k.ts';
@@ -8,6 +10,8 @@ import { undo } from './undo.ts';
 type Bench = (progress: (line: string) => void) => Promise<readonly BenchRow[]>;
 
 const BENCHES: ReadonlyMap<string, Bench> = new Map([
+  ['budget', budget],
+  ['decision', decision],
   ['governed-write', governedWrite],
   ['preview-47k', preview47k],
   ['undo', undo],
@@ -36,8 +40,13 @@ function sentence(row: BenchRow): string {
   const range = row.ratioRange === undefined ? '' : ` [${row.ratioRange.join(' to ')}]`;
   const peak = row.peakResidentMb === undefined ? '' : `, peak ${row.peakResidentMb} MB resident`;
   return [
-    `${row.bench}, ${row.clients} ${row.clients === 1 ? 'client' : 'clients'}: ${row.subject}`,
+    `${row.bench}, ${scale(row)}: ${row.subject}`,
     `p50 ${row.p50Ms} ms (${row.ratioP50} ×${range} ${row.peer}), p99 ${row.p99Ms} ms,`,
     `${row.perSecond}/s (${row.ratioThroughput} × the peer), ${row.n} operations${peak}`,
   ].join(' ');
+}
+
+function scale({ rules, clients }: BenchRow): string {
+  if (rules !== undefined) return `${rules} rules`;
+  return `${clients} ${clients === 1 ? 'client' : 'clients'}`;
 }

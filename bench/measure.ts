@@ -4,6 +4,8 @@ export interface BenchRow {
   readonly subject: string;
   readonly peer: string;
   readonly clients: number;
+  /** Rules of the policy, where the bench is of a policy. */
+  readonly rules?: number;
   /** Operations of the subject that were timed. */
   readonly n: number;
   readonly p50Ms: number;
