@@ -7,6 +7,10 @@ type Branded<Name extends string> = string & { readonly [brand]: Name };
 export type TenantId = Branded<'TenantId'>;
 /** `prop_` and 26 characters of Crockford base 32 (48 bit clock, 80 bit random), like a ULID. */
 export type ProposalId = Branded<'ProposalId'>;
+/** `prop_….2` and `prop_….2.back`: one segment of a chain, and its being taken back. */
+export type SegmentKey = Branded<'SegmentKey'>;
+/** What a target refuses a second effect of: the same for every attempt at one write. */
+export type WriteKey = ProposalId | SegmentKey;
 /** `frz_…`: one freeze that is on or was on. */
 export type FreezeId = Branded<'FreezeId'>;
 /** `cred_…`: one credential of an agent or a person; not the secret itself. */
@@ -40,6 +44,11 @@ function prefixed(prefix: string, at: number, random: Uint8Array): string {
 /** Makes a proposal id from `at` (ms since epoch) and 10 random bytes; ids sort by time. */
 export function newProposalId(at: number, random: Uint8Array): ProposalId {
   return prefixed('prop', at, random) as ProposalId;
+}
+
+/** The key of a chain's segment, counted from 1; `back` is that of taking it back. */
+export function segmentKey(id: ProposalId, segment: number, way: 'there' | 'back'): SegmentKey {
+  return `${id}.${segment}${way === 'back' ? '.back' : ''}` as SegmentKey;
 }
 
 /** Makes a freeze id; see `newProposalId`. */

@@ -136,6 +136,18 @@ export interface Plan {
   readonly warnings: readonly string[];
   /** Where it was measured, if not on the target itself: the commit measures there, and compares. */
   readonly measuredOn?: 'shadow';
+  /**
+   * Of several steps that one transaction carried out: each as it was measured there, in order.
+   * Counts, value, recipients and bytes of the whole are their sums; `effects` are what the whole
+   * leaves, a row that two steps changed once.
+   */
+  readonly steps?: readonly StepPlan[];
+}
+
+/** One step of a chain; its plan has no steps of its own. */
+export interface StepPlan {
+  readonly operation: string;
+  readonly plan: Plan;
 }
 
 export const PLAN_BOUNDS = {
@@ -152,6 +164,7 @@ export const PLAN_BOUNDS = {
  * Not the estimate of the table's size and not the sentences, which may differ with nothing moved.
  */
 export function planDigest(target: string, operation: string, plan: Plan): Digest {
+  const steps = plan.steps?.map((step) => planDigest(target, step.operation, step.plan));
   return digestJson({
     v: 1,
     target,
@@ -165,6 +178,7 @@ export function planDigest(target: string, operation: string, plan: Plan): Diges
       .map((money) => [money.currency, money.amountMinor])
       .toSorted((left, right) => (canonicalJson(left) < canonicalJson(right) ? -1 : 1)),
     recipients: plan.recipients,
+    ...(steps === undefined ? {} : { steps }),
   });
 }
 

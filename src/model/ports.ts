@@ -5,7 +5,7 @@ import type { BudgetLine } from './budget.ts';
 import type { Conflict, EntryBody, EntryPosition, SealedEntry, TargetCode } from './entry.ts';
 import type { EffectLines } from './effect-lines.ts';
 import type { Freeze, FreezeSubject } from './freeze.ts';
-import type { CredentialId, EvidenceId, ProposalId, TenantId } from './ids.ts';
+import type { CredentialId, EvidenceId, ProposalId, TenantId, WriteKey } from './ids.ts';
 import type { State } from './lifecycle.ts';
 import type { Effect, EvidenceReference, Plan } from './plan.ts';
 import type { Credential } from './principal.ts';
@@ -58,6 +58,11 @@ export interface Target {
   /** JSON Schema (2020-12) of the arguments, by operation; one without has none to give. */
   readonly schemas?: Readonly<Record<string, JsonObject>>;
   /**
+   * Whether it carries out several steps in one transaction, so that later ones see what earlier
+   * ones did and all of them take effect or none. Absent: it is never given `PlanRequest.steps`.
+   */
+  readonly steps?: true;
+  /**
    * Measures what the write would do now and leaves no change.
    * Never throws for what the target or the arguments did: that is `refused`.
    */
@@ -98,15 +103,31 @@ export interface PlanRequest {
   readonly permits: (resource: string) => boolean;
   /** The least number of records that a hard limit of the policy allows here: more need not be measured. */
   readonly recordsMax?: number;
+  /**
+   * Several writes for one transaction, in order, at least two: then these count, and not
+   * `operation`, `arguments` and `permits`, which are those of the first. Only where the target
+   * declares `steps`. The plan then has `Plan.steps`, one for each. With `recordsMax` all together.
+   */
+  readonly steps?: readonly StepRequest[];
   /** For a compensation: the applied effects to take back. Comes from the gate, never from an agent. */
   readonly compensated: Compensated | null;
   /** Who proposed it, `agent:name` or `person:name`: whose uploads it may use. */
   readonly proposer?: string;
 }
 
+/** One of several writes for one transaction. */
+export interface StepRequest {
+  readonly operation: string;
+  readonly arguments: JsonObject;
+  /** As in `PlanRequest`, for this step's operation. */
+  readonly permits: (resource: string) => boolean;
+  /** As in `PlanRequest`, for this step alone. */
+  readonly recordsMax?: number;
+}
+
 export interface HoldRequest extends PlanRequest {
   /** What dedups, as in `ApplyRequest`. */
-  readonly key: ProposalId;
+  readonly key: WriteKey;
 }
 
 /** A measured transaction that is still open, with its locks: to be ended within milliseconds. */
@@ -165,12 +186,14 @@ export interface TargetRefusal {
   readonly permanent: boolean;
   /** The offending part of the statement, where there is one: UTF-16 offsets. */
   readonly span: { readonly from: number; readonly to: number } | null;
+  /** Of several steps: the one that was refused, from 0. */
+  readonly step?: number;
   readonly conflicts: readonly Conflict[];
 }
 
 export interface ApplyRequest extends PlanRequest {
-  /** What dedups: the proposal's own id, the same for every attempt. */
-  readonly key: ProposalId;
+  /** What dedups: the proposal's id, or one for its segment; the same for every attempt. */
+  readonly key: WriteKey;
   readonly planDigest: Digest;
   /** How the plan's digest is computed is the gate's: it hands the function in. */
   readonly digest: (plan: Plan) => Digest;
@@ -197,7 +220,7 @@ export type ApplyAnswer =
   | TargetRefusal;
 
 export interface ProbeRequest {
-  readonly key: ProposalId;
+  readonly key: WriteKey;
   readonly fence: boolean;
   /** What `journal` was given for the attempts so far, oldest first. */
   readonly references?: readonly string[];

@@ -1,6 +1,6 @@
 /** What carrying out a write gives back, whichever lane measured it. */
 import type { Digest } from '../../../lib/canonical.ts';
-import type { ProposalId } from '../../../model/ids.ts';
+import type { ProposalId, WriteKey } from '../../../model/ids.ts';
 import type { Effect, EvidenceReference, Plan } from '../../../model/plan.ts';
 import type { EvidenceFiles, PlanRequest } from '../../../model/ports.ts';
 import type { LearntMasks } from './learn.ts';
@@ -33,7 +33,7 @@ export interface CarryContext extends Surroundings {
 /** How a lane opens its transaction. */
 export interface Opening {
   /** The receipt that goes first; null for a preview. The digest is null where it is not known yet. */
-  readonly receipt: { readonly key: ProposalId; readonly planDigest: Digest | null } | null;
+  readonly receipt: { readonly key: WriteKey; readonly planDigest: Digest | null } | null;
   /** Whether the plan is the one that was agreed to: then nobody reads a proof, and none is made. */
   readonly isAgreed?: (plan: Plan) => boolean;
 }

@@ -7,7 +7,7 @@
  */
 import pg from 'pg';
 import type { Digest } from '../../../lib/canonical.ts';
-import type { ProposalId } from '../../../model/ids.ts';
+import type { WriteKey } from '../../../model/ids.ts';
 import type { Effect, EvidenceReference } from '../../../model/plan.ts';
 import { Problem } from '../../../model/problem.ts';
 import type { Step } from './pipeline.ts';
@@ -44,21 +44,21 @@ export interface Receipts {
    */
   prepare(): Promise<void>;
   /** Writes the receipt of the session's transaction; waits for another that holds the key. */
-  write(session: Session, key: ProposalId, planDigest: Digest | null): Promise<string>;
+  write(session: Session, key: WriteKey, planDigest: Digest | null): Promise<string>;
   /** Adds what is known only now: the digest that was not at the opening, values, the evidence. */
   fill(
     session: Session,
-    key: ProposalId,
+    key: WriteKey,
     note: ReceiptNote & { readonly planDigest?: Digest },
   ): Promise<void>;
-  find(key: ProposalId): Promise<StoredReceipt | undefined>;
+  find(key: WriteKey): Promise<StoredReceipt | undefined>;
   /** Voids the key unless it has a receipt; true where it is void by this call. */
-  fence(key: ProposalId): Promise<boolean>;
+  fence(key: WriteKey): Promise<boolean>;
   /**
    * Says what became of the key; with `fence` makes sure, where it can, that it never takes effect.
    * `references` are the transaction ids that the gate made durable, where there is no table.
    */
-  settle(key: ProposalId, fence: boolean, references: readonly string[]): Promise<Found>;
+  settle(key: WriteKey, fence: boolean, references: readonly string[]): Promise<Found>;
 }
 
 const RACE_TRIES = 3;
@@ -68,7 +68,7 @@ const insertTexts = new Map<string, string>();
 /** The first step of a transaction that has a receipt; its one row has the transaction's id. */
 export function receiptStep(
   settings: PostgresSettings,
-  key: ProposalId,
+  key: WriteKey,
   planDigest: Digest | null,
 ): Step {
   const table = tableOf(settings);
