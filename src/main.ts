@@ -9,7 +9,6 @@ import { strict as assert } from 'node:assert';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Surroundings } from './connectors/connector.ts';
 import { CONNECTORS } from './connectors/index.ts';
-import type { Score } from './gate/assess.ts';
 import { openGate, type OpenGate } from './gate.ts';
 import { createPublisher, type Publisher } from './ledger/publish.ts';
 import { createSequencer } from './ledger/sequencer.ts';
@@ -44,12 +43,11 @@ import { VERSION } from './main/version.ts';
 import { systemRandom, wallClock } from './main/world.ts';
 import type { GatewayStatus } from './model/api.ts';
 import { tenantId, type TenantId } from './model/ids.ts';
-import type { Configuration, Policy } from './model/policy.ts';
+import type { Configuration } from './model/policy.ts';
 import type { Clock, Notifier, Random, Signer, Store, Target } from './model/ports.ts';
 import { Problem } from './model/problem.ts';
 import type { ReadLog } from './model/read.ts';
-import { matchesResource } from './policy/match.ts';
-import { assessRisk } from './policy/risk.ts';
+import { scoreOf } from './policy/risk.ts';
 import { openApp } from './server/app.ts';
 import type { Log } from './server/problem.ts';
 import { openEvidenceFiles, type EvidenceFolder } from './store/evidence-files.ts';
@@ -324,17 +322,6 @@ async function openTargets(
     map.set(name, target);
   }
   return map;
-}
-
-/** Scores a plan against the tightest limit on records that its resource has. */
-function scoreOf(policy: Policy): Score {
-  return (plan, blastRadius) => {
-    const bounds = policy.limits
-      .filter((limit) => matchesResource(limit.match, plan.resource))
-      .flatMap((limit) => limit.recordsMax ?? []);
-    const limits = bounds.length === 0 ? null : { recordsMax: Math.min(...bounds) };
-    return assessRisk(plan, blastRadius, limits);
-  };
 }
 
 function listenOptions({ host, port }: GatewayOptions): { host?: string; port?: number } {

@@ -10,8 +10,8 @@ import type {
   TargetRefusal,
 } from '../model/ports.ts';
 
-/** Scores a measured plan; `policy/risk.ts` is the production one. */
-export type Score = (plan: Plan, blastRadius: BlastRadius) => Risk;
+/** Scores a measured plan of a target; `policy/risk.ts` is the production one. */
+export type Score = (plan: Plan, blastRadius: BlastRadius, target: string) => Risk;
 
 /**
  * Has the target plan the write without leaving a change, and measures and scores the plan.
@@ -100,7 +100,7 @@ export function assessmentOf(
     plan,
     planDigest: planDigest(target, operation, plan),
     blastRadius,
-    risk: score(plan, blastRadius),
+    risk: score(plan, blastRadius, target),
     assessedAt: now,
   };
 }

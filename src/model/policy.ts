@@ -2,6 +2,7 @@ import type { Digest } from '../lib/canonical.ts';
 import type { JsonObject } from '../lib/json.ts';
 import type { BudgetMeasure, BudgetWindow } from './budget.ts';
 import type { RouteStep } from './decision.ts';
+import type { DependentLine } from './dependents.ts';
 import type { BlastRadius, EffectClass, Plan, Risk } from './plan.ts';
 import type { Role } from './principal.ts';
 
@@ -131,6 +132,8 @@ export interface Policy {
   readonly budgets: readonly BudgetRule[];
   readonly rules: readonly Rule[];
   readonly duplicates: { readonly windowMs: number; readonly repeatable: readonly Match[] };
+  /** What relies on what is written to; makes risk higher, and nothing else. */
+  readonly dependents: readonly DependentLine[];
   readonly routes: ReadonlyMap<string, Route>;
   /** The route of `confirm`, of critical risk, and where a line names none. */
   readonly defaultRoute: string;

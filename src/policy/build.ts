@@ -1,12 +1,14 @@
 /** The file's shape becomes the model's `Policy`; what does not convert is a fault. */
 import type { Digest } from '../lib/canonical.ts';
 import { minorDigits, toMinor } from '../lib/money.ts';
+import type { DependentLine } from '../model/dependents.ts';
 import type { BudgetRule, Limit, Match, Policy, Route, Rule, Threshold } from '../model/policy.ts';
 import { compileCondition } from './conditions.ts';
 import {
   many,
   type AmountsShape,
   type BudgetShape,
+  type DependentShape,
   type FileShape,
   type LimitShape,
   type MatchShape,
@@ -57,6 +59,7 @@ export function buildPolicy(
       windowMs: durationMs(file.duplicates?.window) ?? DUPLICATE_WINDOW_MS_DEFAULT,
       repeatable: (file.duplicates?.repeatable ?? []).map(matchOf),
     },
+    dependents: (file.dependents ?? []).map(dependentOf),
     routes: routesOf(file),
     defaultRoute,
   };
@@ -157,6 +160,18 @@ function ruleOf(building: Building, rule: RuleShape, index: number): Rule {
     whenText: rule.when ?? null,
     reason: rule.reason,
     route: rule.effect === 'require' ? (rule.route ?? building.defaultRoute) : null,
+  };
+}
+
+function dependentOf(line: DependentShape): DependentLine {
+  const { name, target, resource, dependsOn, criticality, how } = line;
+  return {
+    name,
+    ...(target === undefined ? {} : { target: many(target) }),
+    ...(resource === undefined ? {} : { resource: many(resource) }),
+    dependsOn: many(dependsOn),
+    criticality: criticality ?? 'medium',
+    how: how ?? null,
   };
 }
 

@@ -19,6 +19,7 @@ export function checkReferences(file: FileShape, policy: Policy, source: Source)
     ...routeFaults(file, policy),
     ...emptyBounds(file),
     ...ruleFaults(file),
+    ...dependentFaults(file),
     ...secretFaults(file),
   ];
   return found.map(({ path, message }) => ({ offset: valueOffset(source, path), message }));
@@ -50,6 +51,11 @@ function sameNames(file: FileShape): readonly Found[] {
       'budgets',
       'name',
       (file.budgets ?? []).map((line) => line.name),
+    ),
+    ...repeated(
+      'dependents',
+      'name',
+      (file.dependents ?? []).map((line) => line.name),
     ),
     ...repeated(
       'rules',
@@ -242,6 +248,29 @@ function ruleFaults(file: FileShape): readonly Found[] {
       return [{ path: [...path, 'match', 'class'], message }];
     }
     return [];
+  });
+}
+
+/** A dependent that relies on nothing raises no risk, though it looks as if it did. */
+function dependentFaults(file: FileShape): readonly Found[] {
+  const lines = file.dependents ?? [];
+  const names = lines.map((line) => line.name);
+  const targets = Object.keys(file.targets ?? {});
+  return lines.flatMap((line, index) => {
+    const path = ['dependents', index] as const;
+    if (line.resource === undefined && line.dependsOn === undefined) {
+      const message = `expected \`resource\` or \`dependsOn\` in \`dependents[${index}]\`, found neither; say what \`${line.name}\` relies on`;
+      return [{ path, message }];
+    }
+    if (line.target !== undefined && line.resource === undefined) {
+      const message = `expected \`resource\` beside \`target\` in \`dependents[${index}]\`, found none; add it, \`"*"\` for all of the target`;
+      return [{ path: [...path, 'target'], message }];
+    }
+    const unknownNeeds = many(line.dependsOn).flatMap((name) =>
+      unknown([...path, 'dependsOn'], 'a dependent', name, names, 'dependents'),
+    );
+    const at = [...path, 'target'];
+    return unknownNames(at, 'a target', line.target, targets, 'targets').concat(unknownNeeds);
   });
 }
 

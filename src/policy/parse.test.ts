@@ -708,6 +708,16 @@ const WHOLE: Whole<FileShape> = {
   people: { ann: { roles: ['approver'], groups: ['finance'] } },
   agents: { bot: { owner: 'ann', permissions: [{ ...PERMISSION, tier: 'confirm' }] } },
   never: [{ name: 'n', match: MATCH, reason: 'r' }],
+  dependents: [
+    {
+      name: 'd',
+      target: 'crm',
+      resource: 'public.a',
+      dependsOn: ['d'],
+      criticality: 'low',
+      how: 'reads it',
+    },
+  ],
   limits: [
     {
       name: 'l',

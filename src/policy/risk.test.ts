@@ -7,7 +7,7 @@ import { cascade, direct, planOf } from '../../test/support/policy.ts';
 
 function riskOf(plan: Partial<Plan>, recordsMax: number | null = null): Risk {
   const whole = planOf(plan);
-  return assessRisk(whole, measure(whole), recordsMax === null ? null : { recordsMax });
+  return assessRisk(whole, measure(whole), { recordsMax, dependents: [] });
 }
 
 const ONE_WAY = { kind: 'one-way', reason: 'mail was sent' } as const;

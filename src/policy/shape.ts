@@ -5,6 +5,7 @@ import type { Json } from '../lib/json.ts';
 import { nearest } from '../lib/nearest.ts';
 import { isRecord, recordOf } from '../lib/record.ts';
 import type { BudgetMeasure, BudgetWindow } from '../model/budget.ts';
+import type { Criticality } from '../model/dependents.ts';
 import type { EffectClass } from '../model/plan.ts';
 import type { Tier } from '../model/policy.ts';
 import type { Role } from '../model/principal.ts';
@@ -82,6 +83,15 @@ export type RouteShape = {
   readonly expiresAfter?: string;
 };
 
+export type DependentShape = {
+  readonly name: string;
+  readonly target?: OneOrMany<string>;
+  readonly resource?: OneOrMany<string>;
+  readonly dependsOn?: OneOrMany<string>;
+  readonly criticality?: Criticality;
+  readonly how?: string;
+};
+
 /** The file as the schema lets it through. */
 export type FileShape = {
   readonly version: 1;
@@ -114,6 +124,7 @@ export type FileShape = {
     readonly window?: string;
     readonly repeatable?: readonly EarlyMatchShape[];
   };
+  readonly dependents?: readonly DependentShape[];
   readonly routes?: { readonly [name: string]: RouteShape };
   readonly defaultRoute?: string;
 };

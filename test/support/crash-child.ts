@@ -7,7 +7,7 @@ import { systemRandom, wallClock } from '../../src/main/world.ts';
 import type { Draft } from '../../src/model/draft.ts';
 import type { Held, Store, Target, TargetRefusal } from '../../src/model/ports.ts';
 import { parseConfiguration } from '../../src/policy/parse.ts';
-import { assessRisk } from '../../src/policy/risk.ts';
+import { scoreOf } from '../../src/policy/risk.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { agent, human, idOf, need } from './gate.ts';
 
@@ -118,7 +118,7 @@ const gate = openGate(
   },
   {
     policy: () => configuration.policy,
-    score: () => (plan, blastRadius) => assessRisk(plan, blastRadius, null),
+    score: scoreOf,
     links: { human: () => null },
   },
 );
