@@ -148,6 +148,7 @@ function inputOf(policy: Policy, write: Write): DecisionInput {
     measured: {
       assessment,
       facts,
+      sameEffectAs: null,
       budgets: budgetLines(policy, facts).map((line) => ({ line, used: 3 })),
     },
     approvals: [],

@@ -187,7 +187,8 @@ async function beginProposal(
   };
   const policy = journey.policy();
   const early = await earlyDecision(journey, policy, proposal, duplicateOf);
-  if (early !== undefined) return ended(await commitSteps(journey, fresh, [decisionEntry(early)]));
+  if (early !== undefined)
+    return ended(await commitSteps(journey, fresh, { entries: [decisionEntry(early)] }));
   const assessed = await assessHeld(
     { target: targetOf(journey, proposal), clock: journey.clock },
     { ...planRequest(policy, proposal, compensated), key: id },
@@ -196,7 +197,7 @@ async function beginProposal(
   );
   if (assessed.kind === 'refused') {
     const refusal = refusalEntry(proposal, policy, assessed, at);
-    return ended(await commitSteps(journey, fresh, [refusal]));
+    return ended(await commitSteps(journey, fresh, { entries: [refusal] }));
   }
   const { assessment, held } = assessed;
   const steps = { ...fresh, prefix: [entry, { type: 'preview', assessment }] } as const;

@@ -55,7 +55,7 @@ export async function admit(
   // A write that may lawfully repeat is the same intent only until it has settled.
   const appliedSince = rules.repeatable ? Number.MAX_SAFE_INTEGER : now - rules.duplicateWindowMs;
   const holders = await ports.store.keyHolders(principal.tenant, {
-    derivedKey,
+    keys: [derivedKey],
     supplied,
     appliedSince,
   });
@@ -82,7 +82,7 @@ export async function admit(
     kind: 'new',
     id,
     entry,
-    claim: { proposalId: id, derivedKey: isFree ? derivedKey : null, appliedSince, supplied },
+    claim: { proposalId: id, keys: isFree ? [derivedKey] : [], appliedSince, supplied },
     duplicateOf: duplicateOf?.id ?? null,
   };
 }

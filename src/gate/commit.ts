@@ -7,6 +7,7 @@ import { Problem } from '../model/problem.ts';
 import { fold, subjectOf, type Proposal } from '../model/proposal.ts';
 import { decide } from './decide.ts';
 import { decisionInput } from './facts.ts';
+import { claimEffect, type EffectClaim } from './same-effect.ts';
 
 /** How often a decision runs again because what it read had moved. */
 export const ROUNDS_MAX = 4;
@@ -48,14 +49,14 @@ export interface Steps {
  * step, the freezes, the keys, the budget (G7). A conflict means that one moved: decide again.
  */
 export async function decideAndCommit(ports: CommitPorts, steps: Steps): Promise<Commit> {
-  const { entries, decision } = await decideOn(ports, steps);
-  return commitSteps(ports, steps, entries, decision.kind === 'allow' ? decision : undefined);
+  return commitSteps(ports, steps, await decideOn(ports, steps));
 }
 
-/** A decision, and the entries that say it: with the intent where it allows. */
+/** A decision, the entries that say it, with the intent where it allows, and the effect that it claims. */
 export interface Decided {
   readonly decision: Decision;
   readonly entries: readonly EntryBody[];
+  readonly effect: EffectClaim;
 }
 
 /** Decides on fresh facts. Writes nothing. `reference` is of a target that keeps no receipts. */
@@ -76,9 +77,14 @@ export async function decideOn(
   if (decision === undefined || proposal.assessment === null) {
     throw new Error(`${proposal.id} was to be decided without a measured effect`);
   }
-  if (decision.kind !== 'allow') return { decision, entries: [decisionEntry(decision)] };
+  const effect = claimEffect(policy, proposal, {
+    before: steps.proposal.assessment,
+    isDenied: decision.kind === 'deny',
+    now: input.now,
+  });
+  if (decision.kind !== 'allow') return { decision, entries: [decisionEntry(decision)], effect };
   const intent = intentEntry(proposal, proposal.assessment.planDigest, ports.clock, reference);
-  return { decision, entries: [decisionEntry(decision), intent] };
+  return { decision, entries: [decisionEntry(decision), intent], effect };
 }
 
 /** The proposal as it will be once the prefix is folded in. */
@@ -89,14 +95,18 @@ function provisional(steps: Steps, at: number): Proposal {
   return entries.reduce((proposal, entry) => fold(proposal, entry, place), steps.proposal);
 }
 
-/** Commits prefix and entries with their guard; `allowed` reserves the budget and meets the freeze. */
+/**
+ * Commits prefix and entries with their guard: the keys, and where it is allowed the freezes and the
+ * budget. Without a decision on a measured effect there is no effect to claim.
+ */
 export async function commitSteps(
   ports: CommitPorts,
   steps: Steps,
-  entries: readonly EntryBody[],
-  allowed?: Decision & { kind: 'allow' },
+  { entries, decision, effect }: Pick<Decided, 'entries'> & Partial<Decided>,
 ): Promise<Commit> {
-  const { proposal, prefix, claim, isNew } = steps;
+  const { proposal, prefix, isNew } = steps;
+  const allowed = decision?.kind === 'allow' ? decision : undefined;
+  const keys = joined(proposal, steps.claim, effect);
   return ports.store.commit({
     tenant: proposal.tenant,
     at: ports.clock.now(),
@@ -109,12 +119,34 @@ export async function commitSteps(
     ],
     guard: {
       ...(allowed === undefined ? {} : { notFrozen: subjectOf(proposal) }),
-      ...(claim === null ? {} : { keys: claim }),
+      ...(keys === null ? {} : { keys }),
     },
     ...(allowed === undefined || allowed.reserve.length === 0
       ? {}
       : { reserve: { proposalId: proposal.id, lines: allowed.reserve } }),
   });
+}
+
+/** One claim for the keys of the intent and of the effect; null where there is nothing to claim. */
+function joined(
+  proposal: Proposal,
+  claim: KeyClaim | null,
+  effect: EffectClaim | undefined,
+): KeyClaim | null {
+  if (effect === undefined) return claim;
+  const { keys, dropped, appliedSince } = effect;
+  if (claim === null) {
+    if (keys.length + dropped.length === 0) return null;
+    return { proposalId: proposal.id, keys, dropped, appliedSince, supplied: null };
+  }
+  return {
+    ...claim,
+    keys: [...claim.keys, ...keys],
+    dropped,
+    // Where the policy moved since the draft was admitted, the longer window counts.
+    appliedSince:
+      keys.length === 0 ? claim.appliedSince : Math.min(claim.appliedSince, appliedSince),
+  };
 }
 
 /** The proposal as a commit on it left it. */
@@ -158,8 +190,15 @@ export async function intendAgain(
   const { assessment } = proposal;
   if (assessment === null) return null;
   const about = { assessment, compensated, duplicateOf: null, holdsBudget: true };
-  const decision = decide(await decisionInput(ports, ports.policy(), proposal, about));
-  if (decision?.kind !== 'allow') return null;
+  const policy = ports.policy();
+  const input = await decisionInput(ports, policy, proposal, about);
+  if (decide(input)?.kind !== 'allow') return null;
+  const effect = claimEffect(policy, proposal, {
+    before: assessment,
+    isDenied: false,
+    now: input.now,
+  });
+  const keys = joined(proposal, null, effect);
   const commit = await ports.store.commit({
     tenant: proposal.tenant,
     at: ports.clock.now(),
@@ -170,7 +209,7 @@ export async function intendAgain(
         entries: [intentEntry(proposal, assessment.planDigest, ports.clock)],
       },
     ],
-    guard: { notFrozen: subjectOf(proposal) },
+    guard: { notFrozen: subjectOf(proposal), ...(keys === null ? {} : { keys }) },
   });
   return commit.kind === 'committed' ? committedProposal(commit) : null;
 }

@@ -29,6 +29,8 @@ const besides = fc.record({
   }),
   /** How far each budget is from what the write would take: 0 fits to the last. */
   left: fc.array(fc.constantFrom(-1, 0, 0, 1, 5), { minLength: 3, maxLength: 3 }),
+  /** How a duplicate is known. */
+  duplicate: fc.constantFrom('intent', 'effect', 'both'),
   unknown: fc.constantFrom('target', 'operation', 'agent'),
   expiresAt: fc.constantFrom(null, DEADLINE),
 });
@@ -70,10 +72,11 @@ function inputOf(loaded: Policy, given: SpecInput, beside: Besides): DecisionInp
       ...(given.frozen ? [freezeOf(coveringScope(beside.scope, subject), null)] : []),
     ],
     unknown: null,
-    duplicateOf: given.duplicate ? FIRST : null,
+    duplicateOf: given.duplicate && beside.duplicate !== 'effect' ? FIRST : null,
     measured: {
       assessment: { plan, planDigest: digest, blastRadius, risk, assessedAt: NOW },
       facts,
+      sameEffectAs: given.duplicate && beside.duplicate !== 'intent' ? FIRST : null,
       budgets: budgetLines(loaded, facts).map((line, index) => ({
         line,
         used: given.budgetUsed[index] ?? Infinity,
@@ -208,7 +211,10 @@ describe('a decision', () => {
           assert.ok(verdicts.includes('wait') && !verdicts.includes('deny'));
           break;
         case 'deny':
-          assert.equal(decision.duplicateOf, asked.duplicateOf);
+          assert.equal(
+            decision.duplicateOf,
+            asked.duplicateOf ?? asked.measured?.sameEffectAs ?? null,
+          );
       }
     });
     for (const count of Object.values(seen)) assert.ok(count >= 20, JSON.stringify(seen));
@@ -220,7 +226,8 @@ describe('a decision', () => {
         const asked = inputOf(loaded, given, beside);
         const known = { ...asked, unknown: isKnown ? null : beside.unknown };
         const early = decide({ ...known, measured: null });
-        assert.equal(early?.kind, given.frozen || given.duplicate || !isKnown ? 'deny' : undefined);
+        const isDenied = given.frozen || known.duplicateOf !== null || !isKnown;
+        assert.equal(early?.kind, isDenied ? 'deny' : undefined);
         if (early === undefined) return;
         assert.equal(early.planDigest, null);
         const measured = measuredDecision(known);

@@ -32,6 +32,8 @@ export interface DecisionInput {
   readonly measured: {
     readonly assessment: Assessment;
     readonly facts: PolicyFacts;
+    /** Another proposal with the same effect, live or applied within the window. */
+    readonly sameEffectAs: string | null;
     /** With what each line's budget has used; empty where the proposal holds its reservation. */
     readonly budgets: readonly { readonly line: BudgetLine; readonly used: number }[];
   } | null;
@@ -63,6 +65,7 @@ export function decide(input: DecisionInput): Decision | undefined {
     ...limitFindings(input.policy, facts),
     ...ruleFindings(input.policy, facts),
     ...budgets.flatMap(budgetFinding),
+    ...effectFindings(input.measured.sameEffectAs),
     ...thresholdFindings(input.policy, facts),
   ];
   return settle(input, withPeople(input, assessment, findings));
@@ -99,6 +102,19 @@ function earlyFindings(input: DecisionInput): Finding[] {
     });
   }
   return findings;
+}
+
+function effectFindings(first: string | null): Finding[] {
+  if (first === null) return [];
+  return [
+    {
+      stage: 'duplicate',
+      verdict: 'deny',
+      rule: 'duplicates.window',
+      code: 'duplicate-write',
+      reason: `the same measured effect is that of ${first}, however this write is put; ask for its status instead of making it again`,
+    },
+  ];
 }
 
 function scopeText(freeze: Freeze): string {
@@ -181,7 +197,8 @@ function settle(input: DecisionInput, spoken: readonly Finding[]): Decision {
   });
   const denial = findings.find((finding) => finding.verdict === 'deny');
   if (denial !== undefined) {
-    return { ...common, ...by(denial), kind: 'deny', duplicateOf: input.duplicateOf };
+    const duplicateOf = input.duplicateOf ?? input.measured?.sameEffectAs ?? null;
+    return { ...common, ...by(denial), kind: 'deny', duplicateOf };
   }
   if (input.policy.mode === 'observe') {
     return { ...common, ...observed(findings), kind: 'deny', duplicateOf: null };

@@ -4,6 +4,7 @@ import type { Clock, Compensated, Store, Targets } from '../model/ports.ts';
 import { subjectOf, type Proposal } from '../model/proposal.ts';
 import { budgetLines, type PolicyFacts } from '../policy/evaluate.ts';
 import type { DecisionInput } from './decide.ts';
+import { sameEffectAs } from './same-effect.ts';
 
 /** How far back a freeze can have begun and still move a deadline that has not passed. */
 export const FREEZE_LOOKBACK_MS: number = 7 * 86_400_000;
@@ -67,7 +68,8 @@ async function measuredInput(
   const lines = about.holdsBudget ? [] : budgetLines(policy, facts);
   const used = await store.budgetUsed(proposal.tenant, lines, now);
   const budgets = lines.map((line, position) => ({ line, used: used[position] ?? Infinity }));
-  return { assessment, facts, budgets };
+  const first = await sameEffectAs(store, policy, proposal, { assessment, now });
+  return { assessment, facts, sameEffectAs: first, budgets };
 }
 
 function policyFacts(

@@ -1,10 +1,11 @@
-import type { ApplyAnswer, Commit, Held } from '../model/ports.ts';
+import type { ApplyAnswer, Commit, CommitConflict, Held } from '../model/ports.ts';
 import {
   commitSteps,
   committedProposal,
   decideOn,
   ROUNDS_MAX,
   type CommitPorts,
+  type Decided,
   type Steps,
 } from './commit.ts';
 import { conclude } from './execute.ts';
@@ -45,19 +46,29 @@ export async function decideHeld(
   }
 }
 
-/** Commits the decision; where a stop or a budget got in between, it is made again on that. */
+/** Commits the decision; where a stop, a budget or the same effect got in between, it is made again on that. */
 async function commitHeld(ports: CommitPorts, steps: Steps, hold: Hold): Promise<Commit> {
   for (let round = 1; ; round += 1) {
-    const { decision, entries } = await decideOn(ports, steps, hold.reference);
-    if (decision.kind !== 'allow') {
-      await hold.release();
-      return commitSteps(ports, steps, entries);
-    }
-    const commit = await commitSteps(ports, steps, entries, decision);
+    const decided = await decideOn(ports, steps, hold.reference);
+    if (decided.decision.kind !== 'allow') await hold.release();
+    const commit = await commitSteps(ports, steps, decided);
     if (commit.kind === 'committed') return commit;
-    const { kind } = commit.conflict;
-    const isDecidedAgain = kind === 'frozen' || kind === 'budget';
-    if (!isDecidedAgain || round >= ROUNDS_MAX) return commit;
+    const isAllowed = decided.decision.kind === 'allow';
+    if (!isAllowed || !isDecidedAgain(commit.conflict, decided) || round >= ROUNDS_MAX)
+      return commit;
+  }
+}
+
+/** What the decision itself reads; where another has the keys of the intent, it is admitted anew. */
+function isDecidedAgain(conflict: CommitConflict, { effect }: Decided): boolean {
+  switch (conflict.kind) {
+    case 'frozen':
+    case 'budget':
+      return true;
+    case 'key':
+      return conflict.key !== 'supplied' && effect.keys.includes(conflict.key);
+    case 'step':
+      return false;
   }
 }
 

@@ -174,17 +174,50 @@ export function planDigest(target: string, operation: string, plan: Plan): Diges
     counts: canonicalCounts(plan.counts),
     effects: plan.effectsDigest,
     masked: plan.maskedColumns.toSorted(),
-    value: plan.value
-      .map((money) => [money.currency, money.amountMinor])
-      .toSorted((left, right) => (canonicalJson(left) < canonicalJson(right) ? -1 : 1)),
+    value: moneyJson(plan.value),
     recipients: plan.recipients,
     ...(steps === undefined ? {} : { steps }),
+  });
+}
+
+/**
+ * Digests what an effect is known by whoever proposes it and however it is written: what becomes of
+ * each resource, whatever made it, every row with images, and the value. Null where nothing changes.
+ */
+export function effectKey(target: string, plan: Plan): Digest | null {
+  const changed = new Map<string, [created: number, updated: number, deleted: number]>();
+  for (const { resource, created, updated, deleted } of plan.counts) {
+    if (created + updated + deleted === 0) continue;
+    const [c, u, d] = changed.get(resource) ?? [0, 0, 0];
+    changed.set(resource, [c + created, u + updated, d + deleted]);
+  }
+  if (changed.size === 0) return null;
+  return digestJson({
+    v: 1,
+    key: 'effect',
+    target,
+    counts: [...changed]
+      .map(([resource, counts]) => [resource, ...counts])
+      .toSorted(byCanonicalJson),
+    effects: plan.effectsDigest,
+    masked: plan.maskedColumns.toSorted(),
+    value: moneyJson(plan.value),
   });
 }
 
 /** An effect as it is digested: what changed, not what made it change. */
 export function effectJson(effect: Effect): Json {
   return [effect.resource, effect.kind, effect.key, effect.before, effect.after];
+}
+
+function moneyJson(value: readonly Money[]): Json {
+  return value
+    .map(({ currency, amountMinor }) => [currency, amountMinor])
+    .toSorted(byCanonicalJson);
+}
+
+function byCanonicalJson(left: Json, right: Json): number {
+  return canonicalJson(left) < canonicalJson(right) ? -1 : 1;
 }
 
 function canonicalCounts(counts: readonly ResourceCount[]): Json {
@@ -196,7 +229,7 @@ function canonicalCounts(counts: readonly ResourceCount[]): Json {
       count.updated,
       count.deleted,
     ])
-    .toSorted((left, right) => (canonicalJson(left) < canonicalJson(right) ? -1 : 1));
+    .toSorted(byCanonicalJson);
 }
 
 /** The measured extent of a plan. */

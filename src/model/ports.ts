@@ -322,18 +322,24 @@ export interface ActChange {
 export interface Guard {
   /** The commit conflicts where a freeze that is on covers this. */
   readonly notFrozen?: FreezeSubject;
-  /** Takes the intent's keys for a proposal begun in this commit. */
+  /** Takes keys for a proposal that this commit changes. */
   readonly keys?: KeyClaim;
 }
 
 /**
- * The keys that make a repeated write a no-op. The derived key belongs to one proposal while that
- * is live, or applied at or after `appliedSince`; the supplied key for good.
+ * The keys that make a repeated write a no-op. Each of `keys` belongs to one proposal while that is
+ * live, or applied at or after `appliedSince`; the supplied key for good.
  */
 export interface KeyClaim {
   readonly proposalId: ProposalId;
-  /** Null where the operation may lawfully repeat, or this proposal is itself a denied duplicate. */
-  readonly derivedKey: Digest | null;
+  /**
+   * What the gateway derived: of the intent, of a chain's steps too, and of the measured effect. None
+   * where the operation may lawfully repeat, or this proposal is itself a denied duplicate. What the
+   * proposal holds already is no conflict.
+   */
+  readonly keys: readonly Digest[];
+  /** Keys that this proposal gives back, where it holds them: of an effect that it surely never had. */
+  readonly dropped?: readonly Digest[];
   readonly appliedSince: number;
   readonly supplied: { readonly agent: string; readonly key: string } | null;
 }
@@ -352,8 +358,8 @@ export type CommitConflict =
   | { readonly kind: 'step'; readonly act: string; readonly found: number }
   | { readonly kind: 'frozen'; readonly freeze: Freeze }
   | { readonly kind: 'budget'; readonly line: BudgetLine; readonly used: number }
-  /** `held` where the derived key is taken, `supplied` where the agent's own key is. */
-  | { readonly kind: 'key'; readonly key: 'derived' | 'supplied'; readonly proposalId: ProposalId };
+  /** `supplied` where the agent's own key is taken, else which of the derived keys. */
+  | { readonly kind: 'key'; readonly key: 'supplied' | Digest; readonly proposalId: ProposalId };
 
 export interface ProposalFilter {
   readonly states?: readonly State[];
@@ -398,11 +404,11 @@ export interface Store {
   proposal(tenant: TenantId, id: ProposalId): Promise<Proposal | undefined>;
   /** Newest first. The plan's effects are left out (`effects: []`), its counts are there. */
   proposals(tenant: TenantId, filter: ProposalFilter): Promise<readonly Proposal[]>;
-  /** Who holds a key now; see `KeyClaim`. */
+  /** Who holds a key now; see `KeyClaim`. Of several derived keys, the holder of the first that is held. */
   keyHolders(
     tenant: TenantId,
     keys: {
-      readonly derivedKey: Digest;
+      readonly keys: readonly Digest[];
       readonly supplied: { readonly agent: string; readonly key: string } | null;
       readonly appliedSince: number;
     },

@@ -19,7 +19,7 @@ import { applyChange, type Sealing } from './sqlite/apply.ts';
 import { Batch } from './sqlite/batch.ts';
 import type { TenantCredential } from './sqlite/credentials.ts';
 import { openDatabase } from './sqlite/database.ts';
-import { derivedKeyHolder } from './sqlite/guards.ts';
+import { heldKey } from './sqlite/guards.ts';
 import { isFull, storageProblem } from './sqlite/problem.ts';
 import { CommitQueue, type Settled } from './sqlite/queue.ts';
 import { openTables, type Tables } from './sqlite/tables.ts';
@@ -85,7 +85,7 @@ export class SqliteStore implements Store {
     keys: Parameters<Store['keyHolders']>[1],
   ): ReturnType<Store['keyHolders']> {
     return this.#read((tables) => ({
-      derived: derivedKeyHolder(tables, tenant, keys),
+      derived: heldKey(tables, tenant, keys)?.proposalId,
       supplied: keys.supplied === null ? undefined : tables.keys.supplied(tenant, keys.supplied),
     }));
   }

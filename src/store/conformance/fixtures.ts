@@ -266,7 +266,7 @@ export function goOn(
 export function claimOf(id: ProposalId, change: Partial<KeyClaim> = {}): KeyClaim {
   return {
     proposalId: id,
-    derivedKey: digestOf('derived'),
+    keys: [digestOf('derived')],
     appliedSince: NOW - 86_400_000,
     supplied: null,
     ...change,

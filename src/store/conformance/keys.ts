@@ -23,7 +23,7 @@ export function testKeys(test: StoreTest): void {
   }
   function derivedHolder(store: Store, appliedSince = NOW - 86_400_000) {
     return store
-      .keyHolders(ACME, { derivedKey: digestOf('derived'), supplied: null, appliedSince })
+      .keyHolders(ACME, { keys: [digestOf('derived')], supplied: null, appliedSince })
       .then((holders) => holders.derived);
   }
 
@@ -39,7 +39,7 @@ export function testKeys(test: StoreTest): void {
       if (holds) {
         assert.deepEqual(await conflicting(store, next), {
           kind: 'key',
-          key: 'derived',
+          key: digestOf('derived'),
           proposalId: first,
         });
         assert.deepEqual(await stateOf(store, ACME), before);
@@ -75,8 +75,60 @@ export function testKeys(test: StoreTest): void {
     assert.equal(await derivedHolder(store), undefined);
   });
 
+  test('of several keys any one that is held is a conflict, and then none is taken', async ({
+    store,
+  }) => {
+    const [one, two, three] = [digestOf('one'), digestOf('two'), digestOf('three')];
+    const holders = (keys: KeyClaim['keys']) =>
+      store.keyHolders(ACME, { keys, supplied: null, appliedSince: 0 });
+    await committed(store, beginChange(first, 'waiting', claim(first, { keys: [one, two] })));
+    const before = await stateOf(store, ACME);
+    const next = beginChange(second, 'waiting', claim(second, { keys: [three, two] }));
+    assert.deepEqual(await conflicting(store, next), {
+      kind: 'key',
+      key: two,
+      proposalId: first,
+    });
+    assert.deepEqual(await stateOf(store, ACME), before);
+    assert.equal((await holders([three])).derived, undefined);
+    await committed(store, beginChange(third, 'waiting', claim(third, { keys: [three] })));
+    assert.equal((await holders([two, three])).derived, first);
+    assert.equal((await holders([three, one])).derived, third);
+  });
+
+  test('a proposal takes a key in a later commit, and what it holds itself is no conflict', async ({
+    store,
+  }) => {
+    const effect = digestOf('effect');
+    const both = { guard: { keys: claimOf(first, { keys: [digestOf('derived'), effect] }) } };
+    await committed(store, beginChange(first, 'assessed', claim(first)));
+    await committed(store, goOn(first, 2, [decisionEntry('wait')], both));
+    const next = beginChange(second, 'proposed', claim(second, { keys: [effect] }));
+    assert.deepEqual(await conflicting(store, next), {
+      kind: 'key',
+      key: effect,
+      proposalId: first,
+    });
+  });
+
+  test('a proposal gives back the keys that it drops, and no others’', async ({ store }) => {
+    const [mine, theirs] = [digestOf('mine'), digestOf('theirs')];
+    const holder = (key: typeof mine) =>
+      store
+        .keyHolders(ACME, { keys: [key], supplied: null, appliedSince: 0 })
+        .then(({ derived }) => derived);
+    await committed(store, beginChange(first, 'assessed', claim(first, { keys: [mine] })));
+    await committed(store, beginChange(second, 'assessed', claim(second, { keys: [theirs] })));
+    const moved = claim(first, { keys: [], dropped: [mine, theirs] });
+    await committed(store, goOn(first, 2, [decisionEntry('wait')], moved));
+    assert.equal(await holder(mine), undefined);
+    assert.equal(await holder(theirs), second);
+    await committed(store, beginChange(third, 'proposed', claim(third, { keys: [mine] })));
+    assert.equal(await holder(mine), third);
+  });
+
   test('a proposal without a derived key claims none', async ({ store }) => {
-    await committed(store, beginChange(first, 'applied', claim(first, { derivedKey: null })));
+    await committed(store, beginChange(first, 'applied', claim(first, { keys: [] })));
     assert.equal(await derivedHolder(store), undefined);
     await committed(store, beginChange(second, 'proposed', claim(second)));
   });
@@ -88,7 +140,7 @@ export function testKeys(test: StoreTest): void {
     await committed(store, beginChange(first, 'cancelled', claim(first, { supplied })));
     const reopened = await reopen();
     const before = await stateOf(reopened, ACME);
-    const again = claim(second, { derivedKey: null, supplied });
+    const again = claim(second, { keys: [], supplied });
     assert.deepEqual(await conflicting(reopened, beginChange(second, 'proposed', again)), {
       kind: 'key',
       key: 'supplied',
@@ -96,7 +148,7 @@ export function testKeys(test: StoreTest): void {
     });
     assert.deepEqual(await stateOf(reopened, ACME), before);
     const holders = await reopened.keyHolders(ACME, {
-      derivedKey: digestOf('derived'),
+      keys: [digestOf('derived')],
       supplied,
       appliedSince: 0,
     });
@@ -108,7 +160,7 @@ export function testKeys(test: StoreTest): void {
     const others = { agent: 'other-bot', key: supplied.key };
     await committed(
       store,
-      beginChange(second, 'applied', claim(second, { derivedKey: null, supplied: others })),
+      beginChange(second, 'applied', claim(second, { keys: [], supplied: others })),
     );
     await committed(
       store,

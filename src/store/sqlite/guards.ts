@@ -1,4 +1,5 @@
 /** What stands in the way of a change. All is asked before anything is written. */
+import type { Digest } from '../../lib/canonical.ts';
 import { activeFreeze, type FreezeSubject } from '../../model/freeze.ts';
 import type { ProposalId, TenantId } from '../../model/ids.ts';
 import { isWithoutEffect } from '../../model/lifecycle.ts';
@@ -21,19 +22,32 @@ export function findConflict(
 }
 
 /**
- * Returns the proposal whose hold on the derived key counts: it may still take effect, or did at
- * or after `appliedSince`. One that ended without effect holds nothing.
+ * Returns the first of the keys that is held, with the proposal whose hold on it counts: it may still
+ * take effect, or did at or after `appliedSince`. One that ended without effect holds nothing.
  */
-export function derivedKeyHolder(
+export function heldKey(
   tables: Tables,
   tenant: TenantId,
-  claim: { readonly derivedKey: KeyClaim['derivedKey']; readonly appliedSince: number },
+  claim: Pick<KeyClaim, 'keys' | 'appliedSince'>,
+  except?: ProposalId,
+): { readonly key: Digest; readonly proposalId: ProposalId } | undefined {
+  for (const key of claim.keys) {
+    const id = holderOf(tables, tenant, key, claim.appliedSince);
+    if (id !== undefined && id !== except) return { key, proposalId: id };
+  }
+  return undefined;
+}
+
+function holderOf(
+  tables: Tables,
+  tenant: TenantId,
+  key: Digest,
+  appliedSince: number,
 ): ProposalId | undefined {
-  if (claim.derivedKey === null) return undefined;
-  const id = tables.keys.derived(tenant, claim.derivedKey);
+  const id = tables.keys.derived(tenant, key);
   const holder = id && tables.proposals.findWithoutEffects(tenant, id);
   if (holder === undefined || isWithoutEffect(holder.state)) return undefined;
-  const isPast = holder.settledAt !== null && holder.settledAt < claim.appliedSince;
+  const isPast = holder.settledAt !== null && holder.settledAt < appliedSince;
   return holder.state === 'applied' && isPast ? undefined : holder.id;
 }
 
@@ -62,8 +76,8 @@ function findTakenKey(
   // The supplied key first: who sends it again wants its first result, not to hear of a duplicate.
   const supplied = claim.supplied && tables.keys.supplied(tenant, claim.supplied);
   if (supplied) return { kind: 'key', key: 'supplied', proposalId: supplied };
-  const derived = derivedKeyHolder(tables, tenant, claim);
-  return derived && { kind: 'key', key: 'derived', proposalId: derived };
+  const held = heldKey(tables, tenant, claim, claim.proposalId);
+  return held && { kind: 'key', ...held };
 }
 
 function findExceededBudget(

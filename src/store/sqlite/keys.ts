@@ -9,6 +9,7 @@ export class KeyTable {
   readonly #derived: StatementSync;
   readonly #supplied: StatementSync;
   readonly #takeDerived: StatementSync;
+  readonly #dropDerived: StatementSync;
   readonly #takeSupplied: StatementSync;
 
   constructor(database: DatabaseSync) {
@@ -21,6 +22,9 @@ export class KeyTable {
     this.#takeDerived = database.prepare(`
       INSERT INTO derived_keys (tenant, key, proposal) VALUES (?, ?, ?)
       ON CONFLICT (tenant, key) DO UPDATE SET proposal = excluded.proposal`);
+    this.#dropDerived = database.prepare(
+      'DELETE FROM derived_keys WHERE tenant = ? AND key = ? AND proposal = ?',
+    );
     // Without a conflict clause: a supplied key is taken once, for good.
     this.#takeSupplied = database.prepare(
       'INSERT INTO supplied_keys (tenant, agent, key, proposal) VALUES (?, ?, ?, ?)',
@@ -37,8 +41,9 @@ export class KeyTable {
   }
 
   take(tenant: TenantId, claim: KeyClaim): void {
-    const { proposalId: proposal, derivedKey, supplied } = claim;
-    if (derivedKey !== null) this.#takeDerived.run(tenant, derivedKey, proposal);
+    const { proposalId: proposal, keys, dropped = [], supplied } = claim;
+    for (const key of dropped) this.#dropDerived.run(tenant, key, proposal);
+    for (const key of keys) this.#takeDerived.run(tenant, key, proposal);
     if (supplied !== null) this.#takeSupplied.run(tenant, supplied.agent, supplied.key, proposal);
   }
 }
