@@ -173,8 +173,8 @@ async function raced({ gate, store }: TestGate, left: Draft, right: Draft) {
 test('the commit settles a race of two that were both measured before: one waits, the other is told', async () => {
   const opened = await testGate();
   const results = await raced(opened, spelt('one'), spelt('two'));
-  const [first] = results.filter(({ state }) => state === 'waiting');
-  const [second] = results.filter(({ state }) => state === 'denied');
+  const first = results.find(({ state }) => state === 'waiting');
+  const second = results.find(({ state }) => state === 'denied');
   assertDuplicate(need(second), need(first));
   const inbox = await opened.gate.list(ann, { states: ['waiting'], limit: 10 });
   assert.equal(inbox.items.length, 1);

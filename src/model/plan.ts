@@ -196,9 +196,7 @@ export function effectKey(target: string, plan: Plan): Digest | null {
     v: 1,
     key: 'effect',
     target,
-    counts: [...changed]
-      .map(([resource, counts]) => [resource, ...counts])
-      .toSorted(byCanonicalJson),
+    counts: [...changed].map(([resource, counts]) => [resource, counts]).toSorted(byCanonicalJson),
     effects: plan.effectsDigest,
     masked: plan.maskedColumns.toSorted(),
     value: moneyJson(plan.value),
