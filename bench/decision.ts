@@ -147,9 +147,9 @@ function inputOf(policy: Policy, write: Write): DecisionInput {
     duplicateOf: null,
     measured: {
       assessment,
-      facts,
+      facts: [facts],
       sameEffectAs: null,
-      budgets: budgetLines(policy, facts).map((line) => ({ line, used: 3 })),
+      budgets: budgetLines(policy, [facts]).map((line) => ({ line, used: 3 })),
     },
     approvals: [],
     barred: [write.agent],

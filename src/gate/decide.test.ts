@@ -60,8 +60,10 @@ function nearBudgets(loaded: Policy, given: SpecInput, { left }: Besides): SpecI
 /** Puts together what the gate would hand in for the same facts. */
 function inputOf(loaded: Policy, given: SpecInput, beside: Besides): DecisionInput {
   const { facts } = given;
-  const { principal, target, operation, plan, blastRadius, risk } = facts;
-  const run = facts.run === '' ? 'r1' : facts.run;
+  const [first] = facts;
+  assert.ok(first !== undefined);
+  const { principal, target, operation, plan, blastRadius, risk } = first;
+  const run = first.run === '' ? 'r1' : first.run;
   const subject = { agent: principal.name, target, run };
   const digest = planDigest(target, operation, plan);
   return {

@@ -9,15 +9,8 @@ import {
 import { activeFreeze, type Freeze, type FreezeSubject } from '../model/freeze.ts';
 import type { Assessment } from '../model/plan.ts';
 import type { Policy } from '../model/policy.ts';
-import {
-  limitFindings,
-  neverFindings,
-  permissionFindings,
-  routeOf,
-  ruleFindings,
-  thresholdFindings,
-  type PolicyFacts,
-} from '../policy/evaluate.ts';
+import { routeOf, type PolicyFacts } from '../policy/evaluate.ts';
+import { judge } from '../policy/judge.ts';
 import { routeSatisfied } from '../policy/route.ts';
 
 /** Everything a decision looks at. Two decisions on equal inputs are equal. */
@@ -31,7 +24,8 @@ export interface DecisionInput {
   /** Null before anything was measured; then only what needs no measure is judged. */
   readonly measured: {
     readonly assessment: Assessment;
-    readonly facts: PolicyFacts;
+    /** One for each step of a chain, in order; else one. */
+    readonly facts: readonly PolicyFacts[];
     /** Another proposal with the same effect, live or applied within the window. */
     readonly sameEffectAs: string | null;
     /** With what each line's budget has used; empty where the proposal holds its reservation. */
@@ -60,13 +54,9 @@ export function decide(input: DecisionInput): Decision | undefined {
   const { facts, budgets, assessment } = input.measured;
   const findings = [
     ...early,
-    ...neverFindings(input.policy, facts),
-    ...permissionFindings(input.policy, facts),
-    ...limitFindings(input.policy, facts),
-    ...ruleFindings(input.policy, facts),
+    ...judge(input.policy, facts),
     ...budgets.flatMap(budgetFinding),
     ...effectFindings(input.measured.sameEffectAs),
-    ...thresholdFindings(input.policy, facts),
   ];
   return settle(input, withPeople(input, assessment, findings));
 }

@@ -64,7 +64,7 @@ async function measuredInput(
   about: { readonly compensated: Compensated | null; readonly holdsBudget: boolean },
   now: number,
 ): Promise<DecisionInput['measured']> {
-  const facts = policyFacts(proposal, assessment, about.compensated, now);
+  const facts = [policyFacts(proposal, assessment, about.compensated, now)];
   const lines = about.holdsBudget ? [] : budgetLines(policy, facts);
   const used = await store.budgetUsed(proposal.tenant, lines, now);
   const budgets = lines.map((line, position) => ({ line, used: used[position] ?? Infinity }));

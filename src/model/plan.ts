@@ -142,11 +142,23 @@ export interface Plan {
    * leaves, a row that two steps changed once.
    */
   readonly steps?: readonly StepPlan[];
+  /** Of a chain that no single transaction carries out: what each one does, in order, at least two. */
+  readonly segments?: readonly SegmentPlan[];
 }
 
 /** One step of a chain; its plan has no steps of its own. */
 export interface StepPlan {
   readonly operation: string;
+  readonly plan: Plan;
+}
+
+/** What one transaction of a chain does: one step, or several in a row on the same target. */
+export interface SegmentPlan {
+  readonly target: string;
+  /** That of the step, `CHAIN_OPERATION` for several. */
+  readonly operation: string;
+  /** How many of the chain's steps it carries out. */
+  readonly stepCount: number;
   readonly plan: Plan;
 }
 
@@ -165,6 +177,7 @@ export const PLAN_BOUNDS = {
  */
 export function planDigest(target: string, operation: string, plan: Plan): Digest {
   const steps = plan.steps?.map((step) => planDigest(target, step.operation, step.plan));
+  const segments = plan.segments?.map((each) => planDigest(each.target, each.operation, each.plan));
   return digestJson({
     v: 1,
     target,
@@ -177,6 +190,7 @@ export function planDigest(target: string, operation: string, plan: Plan): Diges
     value: moneyJson(plan.value),
     recipients: plan.recipients,
     ...(steps === undefined ? {} : { steps }),
+    ...(segments === undefined ? {} : { segments }),
   });
 }
 

@@ -514,7 +514,7 @@ thresholds: [{name: t, valueOver: {EUR: "1.00"}}]
 
 describe('a budget', () => {
   const line = (yaml: string, options: FactOptions = {}) =>
-    budgetLines(policyFrom(`version: 1\nbudgets:\n  - ${yaml}\n`), factsOf(options));
+    budgetLines(policyFrom(`version: 1\nbudgets:\n  - ${yaml}\n`), [factsOf(options)]);
   const counts = [
     direct('public.customers', { updated: 2 }),
     cascade('public.orders', { deleted: 5 }),
@@ -674,10 +674,9 @@ rules:
 
   test('takes from the budget of the whole, and from one of its own where it is named', () => {
     const counts = [...leaf(3), direct('public.pay_2', { updated: 4 })];
-    const lines = budgetLines(
-      POLICY_OF_WHOLES,
+    const lines = budgetLines(POLICY_OF_WHOLES, [
       facts({ plan: { resource: 'public.pay_1', counts } }),
-    );
+    ]);
     assert.deepEqual(
       lines.map(({ budget, scope, amount }) => `${budget} ${scope} ${amount}`),
       [

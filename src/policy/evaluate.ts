@@ -27,14 +27,17 @@ export type { PolicyFacts } from './write.ts';
 export function limitFindings(policy: Policy, facts: PolicyFacts): Finding[] {
   const limits = limitsOf(policy, facts);
   return [
-    ...limits.flatMap((limit) =>
-      limitReasons(limit, facts).map((reason): Finding => {
-        const rule = `limits.${limit.name}`;
-        return { stage: 'limit', verdict: 'deny', rule, code: 'limit-exceeded', reason };
-      }),
-    ),
+    ...limits.flatMap((limit) => limitLineFindings(limit, facts)),
     ...valueFindings(policy, facts).filter((finding) => finding.stage !== 'approval'),
   ];
+}
+
+/** What one limit says of a write that it concerns. */
+export function limitLineFindings(limit: Limit, facts: PolicyFacts): Finding[] {
+  return limitReasons(limit, facts).map((reason): Finding => {
+    const rule = `limits.${limit.name}`;
+    return { stage: 'limit', verdict: 'deny', rule, code: 'limit-exceeded', reason };
+  });
 }
 
 function limitReasons(limit: Limit, facts: PolicyFacts): string[] {
@@ -114,7 +117,16 @@ const SPEECH = {
   permit: { verdict: 'allow', code: 'rule-permits' },
 } as const;
 
-function ruleFinding(rule: Rule, facts: PolicyFacts): Finding | undefined {
+/** The rules that forbid or require and are about the write, whatever their condition. */
+export function tighteningRules(policy: Policy, facts: PolicyFacts): readonly Rule[] {
+  const write = writeOf(facts);
+  return candidatesOf(policy, write.subject).rules.filter(
+    (rule) => rule.effect !== 'permit' && isAbout(rule, write),
+  );
+}
+
+/** What one rule says of a write that it is about; undefined where its condition does not hold. */
+export function ruleFinding(rule: Rule, facts: PolicyFacts): Finding | undefined {
   const common = { stage: 'rule', rule: `rules.${rule.id}` } as const;
   try {
     if (rule.when !== null && !rule.when(facts)) return undefined;
@@ -129,9 +141,7 @@ function ruleFinding(rule: Rule, facts: PolicyFacts): Finding | undefined {
 export function thresholdFindings(policy: Policy, facts: PolicyFacts): Finding[] {
   const { plan, risk } = facts;
   const findings = thresholdsOf(policy, facts).flatMap((threshold) =>
-    thresholdReasons(threshold, facts).map((reason) =>
-      wait(`thresholds.${threshold.name}`, 'threshold-exceeded', reason),
-    ),
+    thresholdLineFindings(threshold, facts),
   );
   findings.push(...valueFindings(policy, facts).filter((finding) => finding.stage === 'approval'));
   if (plan.warnings.length > 0) {
@@ -149,6 +159,13 @@ export function thresholdFindings(policy: Policy, facts: PolicyFacts): Finding[]
     findings.push(wait('risk.critical', 'risk-critical', reason));
   }
   return findings;
+}
+
+/** What one threshold says of a write that it concerns. */
+export function thresholdLineFindings(threshold: Threshold, facts: PolicyFacts): Finding[] {
+  return thresholdReasons(threshold, facts).map((reason) =>
+    wait(`thresholds.${threshold.name}`, 'threshold-exceeded', reason),
+  );
 }
 
 function wait(rule: string, code: Finding['code'], reason: string): Finding {
@@ -173,8 +190,31 @@ function thresholdReasons(threshold: Threshold, facts: PolicyFacts): string[] {
   return reasons;
 }
 
-/** Returns what the write would take from each budget that it counts towards. */
-export function budgetLines(policy: Policy, facts: PolicyFacts): BudgetLine[] {
+/**
+ * Returns what the steps would take from each budget that they count towards: a chain takes what
+ * its steps would one by one, each of them a write. A plan that stands for several counts once.
+ */
+export function budgetLines(policy: Policy, steps: readonly PolicyFacts[]): BudgetLine[] {
+  const [only] = steps;
+  if (only !== undefined && steps.length === 1) return stepLines(policy, only);
+  const plans = Map.groupBy(steps, ({ plan }) => plan);
+  const taken = new Map<string, BudgetLine>();
+  for (const same of plans.values()) {
+    const most = new Map<string, BudgetLine>();
+    for (const line of same.flatMap((facts) => stepLines(policy, facts))) {
+      const key = JSON.stringify([line.budget, line.scope]);
+      const known = most.get(key);
+      if (known === undefined || known.amount < line.amount) most.set(key, line);
+    }
+    for (const [key, line] of most) {
+      const amount = (taken.get(key)?.amount ?? 0) + line.amount;
+      taken.set(key, { ...line, amount: Math.min(amount, Number.MAX_SAFE_INTEGER) });
+    }
+  }
+  return [...taken.values()];
+}
+
+function stepLines(policy: Policy, facts: PolicyFacts): BudgetLine[] {
   const { affected } = writeOf(facts);
   // What is a part of something takes from that one's budget too: parts do not multiply it.
   const names = new Set(affected.flatMap((resource) => lineageOf(facts.plan, resource)));

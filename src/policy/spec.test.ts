@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { Finding } from '../model/decision.ts';
 import type { Policy } from '../model/policy.ts';
 import {
   budgetLines,
@@ -12,6 +11,7 @@ import {
   ruleFindings,
   thresholdFindings,
 } from './evaluate.ts';
+import { judge } from './judge.ts';
 import { routeSatisfied } from './route.ts';
 import { specDecide, type SpecInput } from './spec.ts';
 import { facts, input, policy } from '../../test/support/policy-arbitraries.ts';
@@ -20,13 +20,7 @@ import { policyFrom } from '../../test/support/policy.ts';
 // ---- the production functions, put together as a decision puts them
 
 function decided(loaded: Policy, given: SpecInput): 'allow' | 'deny' | 'wait' {
-  const findings: readonly Finding[] = [
-    ...neverFindings(loaded, given.facts),
-    ...permissionFindings(loaded, given.facts),
-    ...limitFindings(loaded, given.facts),
-    ...ruleFindings(loaded, given.facts),
-    ...thresholdFindings(loaded, given.facts),
-  ];
+  const findings = judge(loaded, given.facts);
   const isOverBudget = budgetLines(loaded, given.facts).some(
     (line, index) => (given.budgetUsed[index] ?? Infinity) + line.amount > line.max,
   );
@@ -62,14 +56,14 @@ describe('the indexed evaluator', () => {
   test('gives each denial and each wait a rule, a code and a figure or a reason', () => {
     fc.assert(
       fc.property(policy, facts, (loaded, given) => {
-        for (const judge of [
+        for (const stage of [
           neverFindings,
           permissionFindings,
           limitFindings,
           ruleFindings,
           thresholdFindings,
         ]) {
-          for (const { rule, code, reason } of judge(loaded, given)) {
+          for (const { rule, code, reason } of stage(loaded, given)) {
             assert.match(
               rule,
               /^(?:never|agents|people|limits|rules|thresholds|budgets|effect|risk)\b/,
@@ -118,7 +112,7 @@ describe('the specification', () => {
       fc.property(policy, input, facts, (loaded, given, other) => {
         assert.equal(specDecide(loaded, { ...given, frozen: true }), 'deny');
         fc.pre(other.principal.kind === 'agent');
-        assert.equal(specDecide(empty, { ...given, facts: other }), 'deny');
+        assert.equal(specDecide(empty, { ...given, facts: [other] }), 'deny');
       }),
       { numRuns: 200 },
     );

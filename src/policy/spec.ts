@@ -3,13 +3,16 @@
  * Tests hold the production evaluator and `gate/decide.ts` against it on random policies and facts.
  */
 import type { RouteStep } from '../model/decision.ts';
-import type { Match, Policy } from '../model/policy.ts';
+import { mergePlans } from '../model/merge.ts';
+import { measure, type EffectClass } from '../model/plan.ts';
+import type { Match, Policy, Rule } from '../model/policy.ts';
 import { budgetLines } from './evaluate.ts';
 import { routeOf } from './routing.ts';
 import type { PolicyFacts } from './write.ts';
 
 export interface SpecInput {
-  readonly facts: PolicyFacts;
+  /** One for each step of a chain, in order; else one. */
+  readonly facts: readonly PolicyFacts[];
   readonly frozen: boolean;
   readonly duplicate: boolean;
   /** What is used already, for each of `budgetLines(policy, facts)` in order. */
@@ -28,134 +31,115 @@ type Verdict = 'allow' | 'deny' | 'wait';
 
 /** Freeze, never, permission, limit, rule, budget, duplicate, approval; deny beats wait beats allow. */
 export function specDecide(policy: Policy, input: SpecInput): Verdict {
-  const { facts } = input;
-  const { plan, blastRadius, principal, risk } = facts;
-  const isAgent = principal.kind === 'agent';
-  const kind = facts.compensation ? facts.decisionClass : facts.class;
-  const changed = plan.counts.filter((each) => each.created + each.updated + each.deleted > 0);
-  const named = changed.filter((each) => each.attribution === 'direct');
-  const direct = [facts.resource, ...named.map((each) => each.resource)];
-  const affected = [facts.resource, ...changed.map((each) => each.resource)];
-  const wholes = new Map(Object.entries(plan.partOf));
-  const names = (resource: string) => [resource, ...(wholes.get(resource) ?? [])];
-  const fits = (match: Match, resource: string) =>
-    (match.agent === undefined || (isAgent && glob(match.agent, principal.name))) &&
-    (match.environment === undefined || glob(match.environment, facts.environment)) &&
-    (match.target === undefined || glob(match.target, facts.target)) &&
-    (match.operation === undefined || glob(match.operation, facts.operation)) &&
-    names(resource).some((name) => match.resource === undefined || glob(match.resource, name)) &&
-    (match.class === undefined || match.class.includes(kind));
-  const about = (line: { readonly match: Match }) =>
-    affected.some((resource) => fits(line.match, resource));
   const denies: boolean[] = [input.frozen, input.duplicate];
   const waits: { readonly rule: string }[] = [];
-
-  // never
-  const lines = policy.agents.get(principal.name)?.permissions ?? [];
-  const deleteNamed = direct.every((resource) =>
-    lines.some(
-      ({ match, tier }) =>
-        tier === 'confirm' &&
-        fits(match, resource) &&
-        match.class?.includes('delete') === true &&
-        match.target?.includes(facts.target) === true &&
-        names(resource).some((name) => match.resource?.includes(name) === true),
-    ),
-  );
-  const isUndoable = facts.compensation || plan.reversibility.kind === 'proved';
-  denies.push(kind === 'destroy', kind === 'delete' && isAgent && !(deleteNamed && isUndoable));
-  denies.push(...policy.never.map(about));
-
-  // permission
-  const ordinary = kind !== 'delete' && kind !== 'destroy';
-  const tiers = direct.map((resource) => {
-    const held = lines
-      .filter(({ match }) => fits(match, resource) && (ordinary || match.class !== undefined))
-      .map(({ tier }) => ['read-only', 'confirm', 'autonomous'].indexOf(tier));
-    return Math.max(-1, ...held);
-  });
-  const tier = Math.min(...tiers);
-  denies.push(!isAgent && !facts.compensation);
-  denies.push(isAgent && (tier < 0 || (tier === 0 && kind !== 'read')));
-  if (isAgent && tier === 1) waits.push({ rule: 'default' });
-
-  // limits
-  const value = (currency: string) =>
-    plan.value
-      .filter((money) => money.currency === currency)
-      .reduce((sum, money) => sum + BigInt(money.amountMinor), 0n);
-  const passes = (bounds: Readonly<Record<string, number>>) =>
-    Object.entries(bounds).some(([currency, bound]) => value(currency) > BigInt(bound));
-  const inOneResource = affected
-    .flatMap(names)
-    .map((resource) =>
-      changed
-        .filter((each) => names(each.resource).includes(resource))
-        .reduce((sum, each) => sum + each.created + each.updated + each.deleted, 0),
+  const steps = input.facts.map((facts) => ({ facts, ...seen(facts) }));
+  /** Each step that a line concerns, and all of them together where they are more than one. */
+  const held = (line: { readonly match: Match }) => {
+    const concerned = steps.filter(({ affected, fits }) =>
+      affected.some((resource) => fits(line.match, resource)),
     );
-  for (const limit of policy.limits.filter(about)) {
-    denies.push(blastRadius.records > (limit.recordsMax ?? Infinity));
-    denies.push(Math.max(...inOneResource) > (limit.recordsPerResourceMax ?? Infinity));
-    denies.push(
-      passes(limit.valueMinorMax) ||
-        (!plan.valueComplete && Object.keys(limit.valueMinorMax).length > 0),
+    const each = concerned.map((step) => [step]);
+    return concerned.length > 1 ? [...each, concerned] : each;
+  };
+
+  for (const step of steps) {
+    const { facts, kind, direct, fits, names } = step;
+    const { plan, principal, risk } = facts;
+    const isAgent = principal.kind === 'agent';
+
+    // never
+    const lines = policy.agents.get(principal.name)?.permissions ?? [];
+    const deleteNamed = direct.every((resource) =>
+      lines.some(
+        ({ match, tier }) =>
+          tier === 'confirm' &&
+          fits(match, resource) &&
+          match.class?.includes('delete') === true &&
+          match.target?.includes(facts.target) === true &&
+          names(resource).some((name) => match.resource?.includes(name) === true),
+      ),
     );
-    denies.push(blastRadius.recipients > (limit.recipientsMax ?? Infinity));
-    denies.push(blastRadius.bytes > (limit.bytesMax ?? Infinity));
-    denies.push(blastRadius.amplification > (limit.amplificationMax ?? Infinity));
+    const isUndoable = facts.compensation || plan.reversibility.kind === 'proved';
+    denies.push(kind === 'destroy', kind === 'delete' && isAgent && !(deleteNamed && isUndoable));
+
+    // permission
+    const ordinary = kind !== 'delete' && kind !== 'destroy';
+    const tiers = direct.map((resource) => {
+      const mine = lines
+        .filter(({ match }) => fits(match, resource) && (ordinary || match.class !== undefined))
+        .map(({ tier }) => ['read-only', 'confirm', 'autonomous'].indexOf(tier));
+      return Math.max(-1, ...mine);
+    });
+    const tier = Math.min(...tiers);
+    denies.push(!isAgent && !facts.compensation);
+    denies.push(isAgent && (tier < 0 || (tier === 0 && kind !== 'read')));
+    if (isAgent && tier === 1) waits.push({ rule: 'default' });
+
+    // rules
+    const permitted = policy.rules
+      .filter((rule) => rule.effect === 'permit')
+      .flatMap((rule) => {
+        const where = direct.filter((resource) => fits(rule.match, resource));
+        const says = where.length > 0 ? holds(rule, facts, kind) : 'no';
+        denies.push(says === 'errored');
+        return says === 'yes' ? where : [];
+      });
+    denies.push(isAgent && direct.some((resource) => !permitted.includes(resource)));
+
+    // approval
+    if (plan.warnings.length > 0 || risk.level === 'critical') waits.push({ rule: 'default' });
+    if (plan.reversibility.kind === 'one-way' && !facts.compensation) {
+      waits.push({ rule: 'default' });
+    }
+    const bounding = boundingValue(policy).filter(({ line }) =>
+      held(line).some((group) => group.length === 1 && group[0] === step),
+    );
+    const bounded = bounding.flatMap((each) => each.of);
+    const isFree = plan.value.some(
+      ({ currency, amountMinor }) => BigInt(amountMinor) > 0n && !bounded.includes(currency),
+    );
+    const [bounds] = bounding;
+    if (bounds !== undefined && (isFree || !plan.valueComplete)) waits.push(bounds);
+    denies.push(!plan.valueComplete && bounding.some((each) => each.isHard));
   }
 
-  // rules
-  const seen = { ...facts, class: kind };
-  const spoken = policy.rules.map((rule) => {
-    const where = (rule.effect === 'permit' ? direct : affected).filter((resource) =>
-      fits(rule.match, resource),
-    );
-    return { rule, where, says: where.length > 0 ? holds(() => rule.when?.(seen) ?? true) : 'no' };
-  });
-  const loud = spoken.filter(({ says }) => says === 'yes');
-  denies.push(spoken.some(({ says }) => says === 'errored'));
-  denies.push(loud.some(({ rule }) => rule.effect === 'forbid'));
-  for (const { rule } of loud)
-    if (rule.effect === 'require') waits.push({ rule: `rules.${rule.id}` });
-  const permitted = loud.flatMap(({ rule, where }) => (rule.effect === 'permit' ? where : []));
-  denies.push(isAgent && direct.some((resource) => !permitted.includes(resource)));
-
-  // budgets
-  for (const [index, line] of budgetLines(policy, facts).entries()) {
+  denies.push(policy.never.some((line) => held(line).length > 0));
+  for (const limit of policy.limits) {
+    for (const group of held(limit)) {
+      const extent = extentOf(group);
+      denies.push(extent.records > (limit.recordsMax ?? Infinity));
+      denies.push(extent.inOneResource > (limit.recordsPerResourceMax ?? Infinity));
+      denies.push(extent.passes(limit.valueMinorMax));
+      denies.push(extent.recipients > (limit.recipientsMax ?? Infinity));
+      denies.push(extent.bytes > (limit.bytesMax ?? Infinity));
+      denies.push(extent.amplification > (limit.amplificationMax ?? Infinity));
+    }
+  }
+  for (const rule of policy.rules.filter(({ effect }) => effect !== 'permit')) {
+    for (const group of held(rule)) {
+      const { plan, blastRadius } = extentOf(group);
+      const said = group.map(({ facts, kind }) =>
+        holds(rule, { ...facts, plan, blastRadius }, kind),
+      );
+      denies.push(said.includes('errored'), said.includes('yes') && rule.effect === 'forbid');
+      if (said.includes('yes')) waits.push({ rule: `rules.${rule.id}` });
+    }
+  }
+  for (const [index, line] of budgetLines(policy, input.facts).entries()) {
     denies.push((input.budgetUsed[index] ?? Infinity) + line.amount > line.max);
   }
-  const ofValue = policy.budgets.filter((each) => each.measure.startsWith('value:'));
-  denies.push(!plan.valueComplete && ofValue.some(about));
-
-  // approval
-  for (const threshold of policy.thresholds.filter(about)) {
-    const isOver =
-      blastRadius.records > (threshold.recordsOver ?? Infinity) ||
-      passes(threshold.valueMinorOver) ||
-      blastRadius.recipients > (threshold.recipientsOver ?? Infinity) ||
-      risk.score > (threshold.riskOver ?? Infinity);
-    if (isOver) waits.push({ rule: `thresholds.${threshold.name}` });
+  for (const threshold of policy.thresholds) {
+    for (const group of held(threshold)) {
+      const extent = extentOf(group);
+      const isOver =
+        extent.records > (threshold.recordsOver ?? Infinity) ||
+        extent.passes(threshold.valueMinorOver) ||
+        extent.recipients > (threshold.recipientsOver ?? Infinity) ||
+        group.some(({ facts }) => facts.risk.score > (threshold.riskOver ?? Infinity));
+      if (isOver) waits.push({ rule: `thresholds.${threshold.name}` });
+    }
   }
-  const bounding = [
-    ...policy.limits
-      .filter(about)
-      .map((each) => ({ rule: `limits.${each.name}`, of: Object.keys(each.valueMinorMax) })),
-    ...policy.thresholds
-      .filter(about)
-      .map((each) => ({ rule: `thresholds.${each.name}`, of: Object.keys(each.valueMinorOver) })),
-    ...ofValue
-      .filter(about)
-      .map((each) => ({ rule: `budgets.${each.name}`, of: [each.measure.slice('value:'.length)] })),
-  ].filter((line) => line.of.length > 0);
-  const bounded = bounding.flatMap((line) => line.of);
-  const isFree = plan.value.some(
-    ({ currency }) => value(currency) > 0n && !bounded.includes(currency),
-  );
-  const [bounds] = bounding;
-  if (bounds !== undefined && (isFree || !plan.valueComplete)) waits.push(bounds);
-  if (plan.warnings.length > 0 || risk.level === 'critical') waits.push({ rule: 'default' });
-  if (plan.reversibility.kind === 'one-way' && !facts.compensation) waits.push({ rule: 'default' });
 
   const heard = input.approvals.filter((approval) => approval.forThisDigest);
   denies.push(heard.some((approval) => approval.verdict === 'deny'));
@@ -166,6 +150,91 @@ export function specDecide(policy: Policy, input: SpecInput): Verdict {
   return waits.length === 0 || canFill(routeOf(policy, waits).steps, yes) ? 'allow' : 'wait';
 }
 
+/** A step as lines are matched with it. */
+function seen(facts: PolicyFacts) {
+  const { plan, principal } = facts;
+  const isAgent = principal.kind === 'agent';
+  const kind = facts.compensation ? facts.decisionClass : facts.class;
+  const changed = plan.counts.filter((each) => each.created + each.updated + each.deleted > 0);
+  const named = changed.filter((each) => each.attribution === 'direct');
+  const wholes = new Map(Object.entries(plan.partOf));
+  const names = (resource: string) => [resource, ...(wholes.get(resource) ?? [])];
+  const fits = (match: Match, resource: string) =>
+    (match.agent === undefined || (isAgent && glob(match.agent, principal.name))) &&
+    (match.environment === undefined || glob(match.environment, facts.environment)) &&
+    (match.target === undefined || glob(match.target, facts.target)) &&
+    (match.operation === undefined || glob(match.operation, facts.operation)) &&
+    names(resource).some((name) => match.resource === undefined || glob(match.resource, name)) &&
+    (match.class === undefined || match.class.includes(kind));
+  return {
+    kind,
+    direct: [facts.resource, ...named.map((each) => each.resource)],
+    affected: [facts.resource, ...changed.map((each) => each.resource)],
+    changed,
+    names,
+    fits,
+  };
+}
+
+/** What steps do together; what is counted is added up, nothing cancels out. */
+function extentOf(group: readonly ({ facts: PolicyFacts } & ReturnType<typeof seen>)[]) {
+  const plans = group.map(({ facts }) => facts.plan);
+  const counts = group.flatMap(({ changed, names, facts }) =>
+    changed.flatMap((each) => {
+      const records = each.created + each.updated + each.deleted;
+      const where = names(each.resource).map((name) => `${facts.target}:${name}`);
+      return [{ records, where, isDirect: each.attribution === 'direct' }];
+    }),
+  );
+  const total = (some: typeof counts) => some.reduce((sum, each) => sum + each.records, 0);
+  const direct = total(counts.filter(({ isDirect }) => isDirect));
+  const indirect = total(counts.filter(({ isDirect }) => !isDirect));
+  const places = new Set(counts.flatMap(({ where }) => where));
+  const value = (currency: string) =>
+    plans
+      .flatMap((plan) => plan.value)
+      .filter((money) => money.currency === currency)
+      .reduce((sum, money) => sum + BigInt(money.amountMinor), 0n);
+  const plan = mergePlans(plans.map((each) => ({ target: '', plan: each })));
+  return {
+    plan: plans.length === 1 ? (plans[0] ?? plan) : plan,
+    blastRadius: measure(plan),
+    records: direct + indirect,
+    inOneResource: Math.max(
+      0,
+      ...[...places].map((place) => total(counts.filter(({ where }) => where.includes(place)))),
+    ),
+    recipients: plans.reduce((sum, each) => sum + each.recipients, 0),
+    bytes: plans.reduce((sum, each) => sum + each.bytes, 0),
+    amplification: indirect / Math.max(direct, 1),
+    passes: (bounds: Readonly<Record<string, number>>) =>
+      Object.entries(bounds).some(([currency, bound]) => value(currency) > BigInt(bound)),
+  };
+}
+
+/** The lines that bound value, limits before thresholds before budgets; hard where none may be unknown. */
+function boundingValue(policy: Policy) {
+  const limits = policy.limits.map((line) => ({
+    line,
+    rule: `limits.${line.name}`,
+    of: Object.keys(line.valueMinorMax),
+    isHard: true,
+  }));
+  const thresholds = policy.thresholds.map((line) => ({
+    line,
+    rule: `thresholds.${line.name}`,
+    of: Object.keys(line.valueMinorOver),
+    isHard: false,
+  }));
+  const budgets = policy.budgets.map((line) => ({
+    line,
+    rule: `budgets.${line.name}`,
+    of: line.measure.startsWith('value:') ? [line.measure.slice('value:'.length)] : [],
+    isHard: true,
+  }));
+  return [...limits, ...thresholds, ...budgets].filter(({ of }) => of.length > 0);
+}
+
 function glob(patterns: readonly string[], text: string): boolean {
   const literal = (part: string) =>
     part.replace(/[^A-Za-z0-9]/g, (each) => `\\u{${each.codePointAt(0)?.toString(16) ?? ''}}`);
@@ -174,9 +243,9 @@ function glob(patterns: readonly string[], text: string): boolean {
   );
 }
 
-function holds(condition: () => boolean): 'yes' | 'no' | 'errored' {
+function holds(rule: Rule, facts: PolicyFacts, kind: EffectClass): 'yes' | 'no' | 'errored' {
   try {
-    return condition() ? 'yes' : 'no';
+    return (rule.when?.({ ...facts, class: kind }) ?? true) ? 'yes' : 'no';
   } catch {
     return 'errored';
   }

@@ -231,9 +231,22 @@ export const facts: fc.Arbitrary<PolicyFacts> = fc
     }),
   );
 
+/** The steps of what one principal proposes: mostly one, else a chain. */
+export const steps: fc.Arbitrary<readonly PolicyFacts[]> = fc
+  .tuple(
+    facts,
+    fc.oneof({ weight: 2, arbitrary: fc.constant([]) }, fc.array(facts, { maxLength: 2 })),
+  )
+  .map(([first, more]) => [first].concat(more.map((step) => proposedWith(first, step))));
+
+function proposedWith(first: PolicyFacts, step: PolicyFacts): PolicyFacts {
+  const { principal, environment, run, risk, now, compensation } = first;
+  return { ...step, principal, environment, run, risk, now, compensation };
+}
+
 /** The facts, and what else a decision looks at. */
 export const input: fc.Arbitrary<SpecInput> = fc.record({
-  facts,
+  facts: steps,
   frozen: fc.constantFrom(false, false, false, false, true),
   duplicate: fc.constantFrom(false, false, false, false, true),
   budgetUsed: fc.array(fc.integer({ min: 0, max: 12 }), { minLength: 2, maxLength: 2 }),

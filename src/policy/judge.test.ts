@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { mergePlans } from '../model/merge.ts';
+import { measure } from '../model/plan.ts';
+import { policy, steps } from '../../test/support/policy-arbitraries.ts';
+import { direct, factsOf, policyFrom, spoken } from '../../test/support/policy.ts';
+import { budgetLines, type PolicyFacts } from './evaluate.ts';
+import { judge } from './judge.ts';
+
+const RANK = { allow: 0, wait: 1, deny: 2 } as const;
+
+function rank(findings: ReturnType<typeof judge>): number {
+  return Math.max(0, ...findings.map(({ verdict }) => RANK[verdict]));
+}
+
+const POLICY = policyFrom(`
+version: 1
+targets: {crm: {kind: fake}, shop: {kind: fake}}
+agents: {billing-bot: {permissions: [{target: "*", tier: autonomous}]}}
+limits:
+  - {name: customers, match: {resource: public.customers}, recordsMax: 100, recordsPerResourceMax: 90}
+thresholds:
+  - {name: money, valueOver: {GBP: "10.00"}, recipientsOver: 5}
+budgets:
+  - {name: pace, per: agent, measure: writes, window: minute, max: 9}
+  - {name: rows, per: target, measure: records, window: day, max: 500}
+rules:
+  - {id: all, effect: permit, match: {target: "*"}, reason: a test}
+  - {id: many, effect: require, match: {target: crm}, when: effect.records > 80, reason: many rows}
+`);
+
+function customers(updated: number, target = 'crm'): PolicyFacts {
+  return factsOf({ target, plan: { counts: [direct('public.customers', { updated })] } });
+}
+
+describe('the steps of a chain', () => {
+  test('are held to a limit by what they do together', () => {
+    assert.deepEqual(
+      spoken(judge(POLICY, [customers(60)])).filter((each) => each.startsWith('deny')),
+      [],
+    );
+    const findings = judge(POLICY, [customers(60), customers(41)]);
+    const [over, inOne] = findings.filter(({ verdict }) => verdict === 'deny');
+    assert.equal(over?.rule, 'limits.customers');
+    assert.equal(over?.reason, 'the steps together: 101 records, at most 100');
+    // Said once for a line, as of a single write.
+    assert.equal(inOne, undefined);
+  });
+
+  test('on several targets count a resource of the same name apart, and the records of all', () => {
+    const apart = judge(POLICY, [customers(60), customers(40, 'shop')]);
+    assert.deepEqual(
+      spoken(apart).filter((each) => each.startsWith('deny')),
+      [],
+    );
+    const over = judge(POLICY, [customers(60), customers(41, 'shop')]);
+    assert.match(over.map(({ reason }) => reason).join(), /together: 101 records/);
+  });
+
+  test('wait by a rule or a threshold that speaks of the sum', () => {
+    const value = [{ currency: 'GBP', amountMinor: '600' }];
+    const paid = factsOf({ plan: { counts: [direct('public.orders', { created: 50 })], value } });
+    assert.deepEqual(
+      spoken(judge(POLICY, [paid])).filter((each) => each.startsWith('wait')),
+      [],
+    );
+    assert.deepEqual(
+      spoken(judge(POLICY, [paid, paid, { ...paid, plan: { ...paid.plan } }])).filter((each) =>
+        each.startsWith('wait'),
+      ),
+      ['wait rules.many rule-requires', 'wait thresholds.money threshold-exceeded'],
+    );
+  });
+
+  test('that are not permitted are denied, whatever the others are', () => {
+    const findings = judge(POLICY, [
+      customers(1),
+      factsOf({ agent: 'billing-bot', class: 'destroy' }),
+    ]);
+    const never = findings.find(({ verdict }) => verdict === 'deny');
+    assert.equal(never?.rule, 'never.destroy');
+    assert.match(never?.reason ?? '', /^step 2 of 2: /);
+  });
+
+  test('take from budgets what they would take one by one', () => {
+    const lines = budgetLines(POLICY, [customers(3), customers(4), customers(5, 'shop')]);
+    assert.deepEqual(
+      lines.map(({ budget, scope, amount }) => `${budget} ${scope} ${amount}`),
+      [
+        'budgets.pace agent=billing-bot 3',
+        'budgets.rows target=crm 7',
+        'budgets.rows target=shop 5',
+      ],
+    );
+  });
+
+  test('that stand for one effect are counted once', () => {
+    const one = customers(60);
+    const again = { ...one, operation: 'update' };
+    assert.deepEqual(
+      spoken(judge(POLICY, [one, again])).filter((each) => each.startsWith('deny')),
+      [],
+    );
+    assert.deepEqual(
+      budgetLines(POLICY, [one, again]).map(({ amount }) => amount),
+      [1, 60],
+    );
+  });
+});
+
+describe('a chain', () => {
+  test('gets no more than each of its steps would get alone', () => {
+    fc.assert(
+      fc.property(policy, steps, (loaded, chain) => {
+        const whole = rank(judge(loaded, chain));
+        for (const step of chain) assert.ok(whole >= rank(judge(loaded, [step])));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('gets no more than one write that does the same to the same resources', () => {
+    fc.assert(
+      fc.property(policy, steps, fc.integer({ min: 2, max: 4 }), (loaded, [step], times) => {
+        fc.pre(step !== undefined);
+        const parts = Array.from({ length: times }, () => ({ ...step, plan: { ...step.plan } }));
+        const plan = mergePlans(parts.map((part) => ({ target: part.target, plan: part.plan })));
+        const whole = { ...step, plan, blastRadius: measure(plan) };
+        assert.ok(rank(judge(loaded, parts)) >= rank(judge(loaded, [whole])));
+        const taken = budgetLines(loaded, parts);
+        for (const line of budgetLines(loaded, [whole])) {
+          const mine = taken.find(
+            ({ budget, scope }) => budget === line.budget && scope === line.scope,
+          );
+          assert.ok((mine?.amount ?? 0) >= line.amount);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

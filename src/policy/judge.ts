@@ -1,0 +1,105 @@
+/** Every stage that the policy settles, over all steps of what is proposed. Pure. */
+import type { Finding } from '../model/decision.ts';
+import { mergePlans } from '../model/merge.ts';
+import { measure, type Plan } from '../model/plan.ts';
+import type { Limit, Policy, Rule, Threshold } from '../model/policy.ts';
+import {
+  limitFindings,
+  limitLineFindings,
+  neverFindings,
+  permissionFindings,
+  ruleFinding,
+  ruleFindings,
+  thresholdFindings,
+  thresholdLineFindings,
+  tighteningRules,
+} from './evaluate.ts';
+import { limitsOf, thresholdsOf } from './lines.ts';
+import type { PolicyFacts } from './write.ts';
+
+/**
+ * Judges a write, or the steps of a chain, each of which is judged as it would be alone. Beside
+ * that, a line that tightens and concerns several steps is held against what those do together: a
+ * chain gets no more than its steps would one by one, nor than one write that did the same.
+ */
+export function judge(policy: Policy, steps: readonly PolicyFacts[]): readonly Finding[] {
+  const [only] = steps;
+  if (only !== undefined && steps.length === 1) return alone(policy, only);
+  const each = steps.flatMap((facts, index) =>
+    alone(policy, facts).map((finding) =>
+      prefixed(`step ${index + 1} of ${steps.length}`, finding),
+    ),
+  );
+  return distinct([...each, ...together(policy, steps)]);
+}
+
+function alone(policy: Policy, facts: PolicyFacts): readonly Finding[] {
+  return [
+    ...neverFindings(policy, facts),
+    ...permissionFindings(policy, facts),
+    ...limitFindings(policy, facts),
+    ...ruleFindings(policy, facts),
+    ...thresholdFindings(policy, facts),
+  ];
+}
+
+/** What a line says of one step is not said again of the next. */
+function distinct(findings: readonly Finding[]): readonly Finding[] {
+  const said = new Set<string>();
+  return findings.filter(({ verdict, rule, code }) => {
+    const key = JSON.stringify([verdict, rule, code]);
+    if (verdict !== 'allow' && said.has(key)) return false;
+    said.add(key);
+    return true;
+  });
+}
+
+/** What each line says of all the steps that it concerns, seen as one write. */
+function together(policy: Policy, steps: readonly PolicyFacts[]): readonly Finding[] {
+  return [
+    ...bySteps<Limit>(steps, (facts) => limitsOf(policy, facts)).flatMap(([limit, concerned]) =>
+      limitLineFindings(limit, merged(concerned)),
+    ),
+    ...bySteps<Rule>(steps, (facts) => tighteningRules(policy, facts)).flatMap(
+      ([rule, concerned]) => ruleTogether(rule, concerned),
+    ),
+    ...bySteps<Threshold>(steps, (facts) => thresholdsOf(policy, facts)).flatMap(
+      ([threshold, concerned]) => thresholdLineFindings(threshold, merged(concerned)),
+    ),
+  ].map((finding) => prefixed('the steps together', finding));
+}
+
+function prefixed(who: string, finding: Finding): Finding {
+  return { ...finding, reason: `${who}: ${finding.reason}` };
+}
+
+/**
+ * A condition sees the effect of all the steps that its rule concerns, with the arguments of each;
+ * resources have the names that they have alone.
+ */
+function ruleTogether(rule: Rule, concerned: readonly PolicyFacts[]): readonly Finding[] {
+  if (rule.when === null) return [];
+  const { plan, blastRadius } = merged(concerned.map((facts) => ({ ...facts, target: '' })));
+  return concerned.flatMap((facts) => ruleFinding(rule, { ...facts, plan, blastRadius }) ?? []);
+}
+
+/** The lines that concern more than one step, each with those. */
+function bySteps<Line>(
+  steps: readonly PolicyFacts[],
+  linesOf: (facts: PolicyFacts) => readonly Line[],
+): readonly (readonly [Line, readonly PolicyFacts[]])[] {
+  const concerned = new Map<Line, PolicyFacts[]>();
+  for (const facts of steps) {
+    for (const line of linesOf(facts)) concerned.set(line, [...(concerned.get(line) ?? []), facts]);
+  }
+  return [...concerned].filter(([, facts]) => facts.length > 1);
+}
+
+/** Several steps seen as one write. A plan that stands for more than one of them counts once. */
+function merged(steps: readonly PolicyFacts[]): PolicyFacts {
+  const [first] = steps;
+  if (first === undefined) throw new Error('no step is no write');
+  const targets = new Map<Plan, string>(steps.map(({ plan, target }) => [plan, target]));
+  const plan = mergePlans([...targets].map(([each, target]) => ({ plan: each, target })));
+  return { ...first, resource: plan.resource, plan, blastRadius: measure(plan) };
+}
