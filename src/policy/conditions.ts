@@ -1,3 +1,4 @@
+import { strict as assert } from 'node:assert';
 import {
   Environment,
   EvaluationError,
@@ -6,8 +7,11 @@ import {
   type ASTNode,
   type ParseResult,
 } from '@marcbachmann/cel-js';
-import { RE2JS } from 're2js';
+import { Decimal } from '../lib/decimal.ts';
 import type { RuleFacts } from '../model/policy.ts';
+import { LINEAR_MATCHES, linearMatches } from './linear-matches.ts';
+import { meterNodes } from './metered.ts';
+import { childrenOf } from './nodes.ts';
 import {
   contextOf,
   EffectView,
@@ -17,6 +21,7 @@ import {
   RowView,
   Withheld,
 } from './views.ts';
+import { Meter } from './work.ts';
 
 /** Bounds on a condition's text; beyond them it does not load. `VIEW_BOUNDS` has what it may look through. */
 export const CONDITION_BOUNDS = {
@@ -50,35 +55,37 @@ export function compileCondition(text: string): Condition {
       'expected no loop inside a loop, since its time would grow with the square of what an agent sends; move the inner one out';
     return { kind: 'invalid', offset: inner.start, message };
   }
-  return { kind: 'compiled', holds: (facts) => ask(expression, facts) };
+  const meter = new Meter();
+  meterNodes(expression.ast, meter);
+  return { kind: 'compiled', holds: (facts) => ask(expression, meter, facts) };
 }
 
-function ask(expression: ParseResult, facts: RuleFacts): boolean {
+/** Lets the conditions of the next stage have all the steps of one. */
+export function beginStage(facts: RuleFacts): void {
+  contextOf(facts).spent.steps = 0;
+}
+
+function ask(expression: ParseResult, meter: Meter, facts: RuleFacts): boolean {
   const context = contextOf(facts);
-  context.effect.withheld = null;
+  const { effect } = context;
+  effect.show();
+  meter.begin(effect, context.spent);
   const answer: unknown = expression(context);
   // `error || true` is true in CEL: a look at what is withheld must not get lost in it.
-  if (context.effect.withheld !== null) throw new Withheld(context.effect.withheld);
+  if (effect.withheld !== null) throw effect.withheld;
   if (typeof answer !== 'boolean') throw new TypeError('the condition gave no true or false');
   return answer;
 }
 
 // ---- the language
 
-/**
- * The package's own `matches` backtracks: 27 characters held it for seconds. It cannot be
- * replaced by an overload, but a macro is looked up by name and number of arguments alone, before
- * any overload: declared on lists, it takes every `matches`, and strings never reach the original.
- */
-const LINEAR_MATCHES = 'list.matches(ast): bool';
-
 const LOOPS: ReadonlySet<string> = new Set(['all', 'exists', 'exists_one', 'map', 'filter']);
 
-const ENVIRONMENT = environment();
+const ENVIRONMENT = language();
 
-function environment(): Environment {
+function language(): Environment {
   const image = 'map<string, dyn>';
-  return new Environment({
+  const environment = new Environment({
     limits: {
       maxAstNodes: CONDITION_BOUNDS.nodesMax,
       maxDepth: CONDITION_BOUNDS.depthMax,
@@ -124,56 +131,41 @@ function environment(): Environment {
     .registerVariable('run', 'string')
     .registerVariable('environment', 'string')
     .registerVariable('now', 'google.protobuf.Timestamp')
+    .registerType('Decimal', { ctor: Decimal, fields: {} })
+    .registerFunction('int(Decimal): int', (value: Decimal) => value.truncated())
+    .registerFunction('double(Decimal): double', (value: Decimal) => value.valueOf())
+    .registerFunction('string(Decimal): string', String)
     .registerFunction(LINEAR_MATCHES, linearMatches);
+  for (const operator of ['+', '-', '*', '/', '%']) {
+    for (const number of ['int', 'double']) {
+      // So that what is calculated from a column is not taken for an `int`: `operate` answers it.
+      environment.registerOperator(`dyn<Decimal> ${operator} ${number}: Decimal`, unreached);
+      environment.registerOperator(`${number} ${operator} dyn<Decimal>: Decimal`, unreached);
+    }
+  }
+  forgetShapes(environment);
+  return environment;
 }
 
-interface MacroCall {
-  readonly ast: ASTNode;
-  readonly args: readonly ASTNode[];
-  readonly receiver: ASTNode;
+function unreached(): never {
+  throw new Error('an exact decimal was calculated with by the package');
 }
 
-interface MacroChecker {
-  check(node: ASTNode, context: unknown): { readonly name: string };
-  getType(name: string): unknown;
-  createError(code: string, message: string, node: ASTNode): Error;
-}
-
-interface MacroEvaluator {
-  run(node: ASTNode, context: unknown): unknown;
-}
-
-function linearMatches({ ast, args, receiver }: MacroCall) {
-  let pattern: RE2JS | undefined;
-  return {
-    async: false,
-    typeCheck(checker: MacroChecker, _call: unknown, context: unknown): unknown {
-      const [literal] = args;
-      const type = checker.check(receiver, context).name;
-      if (type !== 'string' && type !== 'dyn') {
-        throw checker.createError('no_matching_overload', `\`${type}\` has no \`matches\``, ast);
-      }
-      if (literal?.op !== 'value' || typeof literal.args !== 'string') {
-        const message = 'expected a quoted pattern, which is compiled once at load';
-        throw checker.createError('invalid_regular_expression', message, literal ?? ast);
-      }
-      const text = literal.args;
-      const compiled = attempt(() => RE2JS.compile(text));
-      if (!compiled.ok) {
-        const message = `expected a pattern in RE2 syntax, found \`${text}\``;
-        throw checker.createError('invalid_regular_expression', message, literal);
-      }
-      pattern = compiled.value;
-      return checker.getType('bool');
-    },
-    evaluate(evaluator: MacroEvaluator, _call: unknown, context: unknown): boolean {
-      const subject = evaluator.run(receiver, context);
-      if (typeof subject !== 'string' || pattern === undefined) {
-        throw new TypeError('only a string matches a pattern');
-      }
-      return pattern.test(subject);
-    },
+/**
+ * The package names the type of every nested value that it meets, by all that is in it, and keeps the
+ * name for good: arguments of ever other shapes would fill the memory. A list or a map is enough to know.
+ */
+function forgetShapes(environment: Environment): void {
+  const probe = environment.parse('1 + 1');
+  probe.check();
+  const shallow = (_left: unknown, _right: unknown, _node: unknown, evaluator: object): bigint => {
+    const debugType: unknown = Reflect.get(evaluator, 'debugType');
+    assert(typeof debugType === 'function');
+    Reflect.set(evaluator, 'debugTypeDeep', debugType);
+    return 2n;
   };
+  Reflect.set(probe.ast, 'handle', shallow);
+  assert(probe() === 2n, 'the evaluator was not reached');
 }
 
 /** Finds a loop over a list that stands inside the body of another. */
@@ -198,28 +190,6 @@ function firstOf<Item, Found>(
     if (found !== undefined) return found;
   }
   return undefined;
-}
-
-function childrenOf(node: ASTNode): readonly ASTNode[] {
-  switch (node.op) {
-    case 'value':
-    case 'id':
-      return [];
-    case '.':
-    case '.?':
-      return [node.args[0]];
-    case 'call':
-      return node.args[1];
-    case 'rcall':
-      return [node.args[1], ...node.args[2]];
-    case 'map':
-      return node.args.flat();
-    case '!_':
-    case '-_':
-      return [node.args];
-    default:
-      return node.args;
-  }
 }
 
 // ---- what CEL throws

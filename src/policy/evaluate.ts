@@ -5,7 +5,7 @@ import { BUDGET_WINDOWS_MS, type BudgetLine } from '../model/budget.ts';
 import type { Finding } from '../model/decision.ts';
 import type { BudgetRule, Limit, Policy, Rule, Threshold } from '../model/policy.ts';
 import { candidatesOf } from './candidates.ts';
-import { whyErrored } from './conditions.ts';
+import { beginStage, whyErrored } from './conditions.ts';
 import { lineageOf } from './lineage.ts';
 import { budgetsOf, currencyOf, limitsOf, thresholdsOf } from './lines.ts';
 import { matches, matchesResource, type MatchSubject } from './match.ts';
@@ -85,6 +85,7 @@ export function ruleFindings(policy: Policy, facts: PolicyFacts): Finding[] {
   // A condition sees the class that lines are matched with.
   const seen = facts.class === write.class ? facts : { ...facts, class: write.class };
   const unpermitted = new Set(facts.principal.kind === 'agent' ? write.direct : []);
+  beginStage(seen);
   const findings: Finding[] = [];
   for (const rule of candidatesOf(policy, write.subject).rules) {
     if (!isAbout(rule, write)) continue;

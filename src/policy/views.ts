@@ -4,6 +4,7 @@ import type { Effect, Image, Plan } from '../model/plan.ts';
 import type { RuleFacts } from '../model/policy.ts';
 import { lineageOf } from './lineage.ts';
 import { count, list } from './sentences.ts';
+import type { Spent } from './work.ts';
 
 /** Bounds on what a condition may look through; beyond them it cannot be evaluated, and denies. */
 export const VIEW_BOUNDS = {
@@ -162,7 +163,7 @@ export class EffectView {
   readonly amplification: number;
   readonly reversibility: string;
   /** Why something that the condition asked for was not shown to it; null where nothing was withheld. */
-  withheld: string | null = null;
+  withheld: Withheld | null = null;
   readonly #plan: Plan;
   #rows: readonly RowView[] | null = null;
 
@@ -181,7 +182,7 @@ export class EffectView {
   }
 
   get valueMinor(): ReadonlyMap<string, bigint> {
-    if (!this.#plan.valueComplete) this.#withhold('not all of the value could be measured');
+    if (!this.#plan.valueComplete) this.withhold('not all of the value could be measured');
     return valueByCurrency(this.#plan);
   }
 
@@ -189,17 +190,23 @@ export class EffectView {
     const { effects, effectsOmitted } = this.#plan;
     const rows = effects.length + effectsOmitted;
     if (effectsOmitted > 0 || rows > VIEW_BOUNDS.rowsMax) {
-      this.#withhold(
+      this.withhold(
         `${count(rows, 'row')} would change, a condition sees at most ${count(VIEW_BOUNDS.rowsMax)} and all or none`,
       );
     }
-    this.#rows ??= rowViews(this.#plan, (reason) => this.#withhold(reason));
+    this.#rows ??= rowViews(this.#plan, (reason) => this.withhold(reason));
     return this.#rows;
   }
 
-  #withhold(reason: string): never {
-    this.withheld = reason;
-    throw new Withheld(reason);
+  /** Begins anew for the next condition. */
+  show(): void {
+    this.withheld = null;
+  }
+
+  /** Says once for all that something was asked for that is not shown; every look after that throws. */
+  withhold(reason: string): never {
+    this.withheld ??= new Withheld(reason);
+    throw this.withheld;
   }
 }
 
@@ -225,6 +232,7 @@ export interface ConditionContext {
   readonly run: string;
   readonly environment: string;
   readonly now: Date;
+  readonly spent: Spent;
 }
 
 /** Many rules look at the same facts: they are dressed for CEL once. */
@@ -235,33 +243,35 @@ export function contextOf(facts: RuleFacts): ConditionContext {
   const known = CONTEXTS.get(facts);
   if (known !== undefined) return known;
   let args: unknown;
+  const effect = new EffectView(facts);
   const context: ConditionContext = {
     principal: new PrincipalView(facts),
     operation: new OperationView(facts),
     get args() {
-      return (args ??= celValue(facts.args, { values: 0 }));
+      return (args ??= celValue(facts.args, { values: 0 }, effect));
     },
-    effect: new EffectView(facts),
+    effect,
     risk: new RiskView(facts),
     run: facts.run,
     environment: facts.environment,
     // oxlint-disable-next-line no-restricted-globals -- not the clock: the instant comes with the facts, and CEL's timestamps are of this class
     now: new Date(facts.now),
+    spent: { steps: 0 },
   };
   CONTEXTS.set(facts, context);
   return context;
 }
 
 /** Maps, not objects: a member called `constructor` is then a member like any other. */
-function celValue(value: Json, seen: { values: number }): unknown {
+function celValue(value: Json, seen: { values: number }, effect: EffectView): unknown {
   seen.values += 1;
   if (seen.values > VIEW_BOUNDS.argumentValuesMax) {
-    throw new Withheld(
+    effect.withhold(
       `the arguments hold more than the ${count(VIEW_BOUNDS.argumentValuesMax)} values that a condition looks through`,
     );
   }
   if (typeof value === 'number') return Number.isSafeInteger(value) ? BigInt(value) : value;
   if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) return value.map((each: Json) => celValue(each, seen));
-  return new Map(Object.entries(value).map(([key, each]) => [key, celValue(each, seen)]));
+  if (Array.isArray(value)) return value.map((each: Json) => celValue(each, seen, effect));
+  return new Map(Object.entries(value).map(([key, each]) => [key, celValue(each, seen, effect)]));
 }
