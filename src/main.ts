@@ -23,6 +23,7 @@ import {
   type ConfigurationInForce,
 } from './main/configuration.ts';
 import { openCredentials } from './main/credentials.ts';
+import { dependentsView } from './main/dependents.ts';
 import { SWEEP_MS, sweepEvidence } from './main/evidence-sweep.ts';
 import {
   dataFolder,
@@ -161,6 +162,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
     ledgerFolder: folder.ledger,
     allowedHosts: first.allowedHosts,
     uploads,
+    dependents: (asked) => dependentsView(targets, configuration.current().policy, asked),
     version: VERSION,
     log,
   });

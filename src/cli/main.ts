@@ -5,6 +5,7 @@ import { addAgent } from './agent.ts';
 import { addApprove } from './approve.ts';
 import { addCancel } from './cancel.ts';
 import { addDeny } from './deny.ts';
+import { addDependents } from './dependents.ts';
 import { addDoctor } from './doctor.ts';
 import { EXIT, EXIT_HELP, type ExitCode } from './exit.ts';
 import { addInbox } from './inbox.ts';
@@ -98,6 +99,7 @@ function buildProgram(shell: Shell, usage: string[]): Command {
   addInbox(program, shell);
   addShow(program, shell);
   addRows(program, shell);
+  addDependents(program, shell);
   addApprove(program, shell);
   addDeny(program, shell);
   addRollback(program, shell);

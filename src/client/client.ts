@@ -13,6 +13,7 @@ import type {
   RowPage,
   RowQuery,
 } from '../model/api.ts';
+import type { DependentsView } from '../model/dependents.ts';
 import type { Freeze, FreezeScope } from '../model/freeze.ts';
 import type { State } from '../model/lifecycle.ts';
 import type { ReadBody, ReadResult } from '../model/read.ts';
@@ -89,6 +90,11 @@ export interface Client {
   revokeCredential(credentialId: string, options?: CallOptions): Promise<void>;
   /** What the targets offer, with the form of the arguments. */
   operations(options?: CallOptions): Promise<OperationPage>;
+  /** What depends on a resource, such as `public.invoices`; for people. */
+  dependents(
+    asked: { readonly resource: string; readonly target?: string },
+    options?: CallOptions,
+  ): Promise<DependentsView>;
   gatewayStatus(options?: CallOptions): Promise<GatewayStatus>;
 }
 
@@ -147,6 +153,8 @@ export function createClient(options: ClientOptions): Client {
     revokeCredential: (id, call) =>
       post(`/v1/credentials/${encodeURIComponent(id)}/revoke`, { signal: call?.signal }),
     operations: (call) => get('/v1/operations', call),
+    dependents: ({ resource, target }, call) =>
+      get(`/v1/dependents${query({ resource, target })}`, call),
     gatewayStatus: (call) => get('/v1/status', call),
   };
 }

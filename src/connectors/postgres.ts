@@ -22,6 +22,7 @@ import type { CarryContext, Surroundings } from './postgres/measure/carry.ts';
 import { holdWrite } from './postgres/hold.ts';
 import { LearntMasks } from './postgres/measure/learn.ts';
 import { carry } from './postgres/measure/measure.ts';
+import { readStructure } from './postgres/catalog/structure.ts';
 import { openRolesCheck } from './postgres/roles/findings.ts';
 import { openParser } from './postgres/text/parse.ts';
 import { OPERATIONS, proposedWrite, type ProposedContext } from './postgres/proposed/proposed.ts';
@@ -125,6 +126,14 @@ export async function openPostgresTarget(
         return asRefusal(error);
       }
       return applyWrite(contextOf(ground, request), write, request, signal);
+    },
+    structure: async (resource) => {
+      try {
+        await check();
+        return await readStructure(sessions, settings, resource);
+      } catch (error) {
+        return asRefusal(error);
+      }
     },
     read: openReads({ sessions, settings, parser, clock: lent.clock ?? { now: Date.now } }),
     probe: (request) => probe(ground, request),

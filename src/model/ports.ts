@@ -3,6 +3,7 @@ import type { Digest } from '../lib/canonical.ts';
 import type { JsonObject } from '../lib/json.ts';
 import type { BudgetLine } from './budget.ts';
 import type { Conflict, EntryBody, EntryPosition, SealedEntry, TargetCode } from './entry.ts';
+import type { StructureNode } from './dependents.ts';
 import type { EffectLines } from './effect-lines.ts';
 import type { Freeze, FreezeSubject } from './freeze.ts';
 import type { CredentialId, EvidenceId, ProposalId, TenantId, WriteKey } from './ids.ts';
@@ -78,6 +79,11 @@ export interface Target {
    * the target has no reads.
    */
   read?(request: ReadRequest, signal: AbortSignal): Promise<ReadAnswer>;
+  /**
+   * What the target itself knows to depend on a resource, for people to read; absent where it knows
+   * nothing. Never throws for what the target or the name did: that is `refused`.
+   */
+  structure?(resource: string): Promise<readonly StructureNode[] | TargetRefusal>;
   /**
    * Does the write once for `request.key`, only if its measured digest is `request.planDigest`.
    * The same key again gives the first answer and no second effect. A throw means in doubt.

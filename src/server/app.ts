@@ -20,6 +20,7 @@ import { mountMcp } from './mcp-http.ts';
 import { openApiDocument } from './openapi.ts';
 import { refuseConnection, sendProblem, toProblem, type Log } from './problem.ts';
 import { credentialRoutes } from './routes/credentials.ts';
+import { dependentRoutes, type DependentsPort } from './routes/dependents.ts';
 import { freezeRoutes } from './routes/freezes.ts';
 import { gatewayRoutes } from './routes/gateway.ts';
 import { ledgerRoutes } from './routes/ledger.ts';
@@ -40,6 +41,8 @@ export interface AppOptions {
   readonly allowedHosts: readonly string[];
   /** Where uploads go; undefined: none are taken. */
   readonly uploads?: UploadPort;
+  /** What depends on a resource; undefined: nobody is told. */
+  readonly dependents?: DependentsPort;
   readonly version: string;
   readonly log: Log;
   readonly inFlightMax?: number;
@@ -155,6 +158,7 @@ function routesOf(options: AppOptions): readonly Route[] {
     ...freezeRoutes(options.gate),
     ...credentialRoutes(options.credentials),
     ...uploadRoutes(options.uploads),
+    ...dependentRoutes(options.dependents),
     ...ledgerRoutes(options.ledgerFolder),
     ...gatewayRoutes(options.status, options.operations, () => document),
   ];

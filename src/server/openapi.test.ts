@@ -199,6 +199,10 @@ test('every answer is of the documented form, and has no member that is not docu
     },
     gatewayStatus: { path: '/v1/status' },
     listOperations: { path: '/v1/operations', token: TOKENS.agent },
+    listDependents: {
+      path: '/v1/dependents?resource=public.invoices',
+      token: TOKENS.operator,
+    },
     health: { path: '/v1/healthz' },
     openApi: { path: '/v1/openapi.json' },
     problem: { path: '/v1/problems/bug' },

@@ -52,6 +52,7 @@ const COMMANDS = [
   ['inbox'],
   ['show'],
   ['rows'],
+  ['dependents'],
   ['approve'],
   ['deny'],
   ['rollback'],

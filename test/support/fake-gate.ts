@@ -10,6 +10,7 @@ import type {
   ProposalView,
   RowPage,
 } from '../../src/model/api.ts';
+import type { DependentsView } from '../../src/model/dependents.ts';
 import type { Freeze } from '../../src/model/freeze.ts';
 import {
   newCredentialId,
@@ -348,6 +349,26 @@ export const STATUS: GatewayStatus = {
   startedAt: AT,
 };
 
+export const DEPENDENTS: DependentsView = {
+  target: 'crm',
+  resource: 'public.invoices',
+  structure: [
+    {
+      kind: 'foreign key',
+      name: 'lines_invoice_fkey, on delete cascade',
+      resource: 'public.lines',
+      nodes: [{ kind: 'view', name: 'open_lines', resource: 'public.open_lines', nodes: [] }],
+    },
+    { kind: 'trigger', name: 'audit, runs public.note', resource: null, nodes: [] },
+  ],
+  dependents: [
+    { name: 'invoice-api', criticality: 'high', how: 'serves them', depth: 1, via: null },
+    { name: 'web-shop', criticality: 'critical', how: null, depth: 2, via: 'invoice-api' },
+    { name: 'reports', criticality: 'medium', how: null, depth: 1, via: null },
+  ],
+  coupling: 0.55,
+};
+
 export const OPERATIONS: readonly OperationView[] = [
   { target: 'crm', kind: 'postgres', operation: 'sql', schema: null },
   {
@@ -466,6 +487,7 @@ export function appOptions(gate: FakeGate, logged: unknown[] = []): AppOptions {
     credentials: fakeCredentials(gate.calls),
     status: async () => STATUS,
     operations: () => OPERATIONS,
+    dependents: async ({ target = 'crm', resource }) => ({ ...DEPENDENTS, target, resource }),
     ledgerFolder: null,
     allowedHosts: ['gateway.example.com'],
     version: '0.1.0',
