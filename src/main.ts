@@ -36,7 +36,7 @@ import {
 import { listen } from './main/listen.ts';
 import { provideOperator } from './main/operator.ts';
 import { readLine } from './main/read-line.ts';
-import { operationsOf } from './main/operations.ts';
+import { operationsOf, resourcesOf } from './main/operations.ts';
 import { keepTargets, TARGETS_ASKED_MS, type TargetsInView } from './main/targets.ts';
 import { takeTurns } from './main/turns.ts';
 import { openUploads, type UploadStore } from './main/uploads.ts';
@@ -158,6 +158,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
     gate,
     credentials: openCredentials({ ...ground, configuration: configuration.current }),
     operations: () => operationsOf(targets),
+    resources: () => resourcesOf(targets),
     status: () => statusOf(ground, configuration, inView, startedAt),
     ledgerFolder: folder.ledger,
     allowedHosts: first.allowedHosts,

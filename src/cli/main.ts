@@ -15,6 +15,7 @@ import { addLedger } from './ledger.ts';
 import { addList } from './list.ts';
 import { addMcp } from './mcp.ts';
 import { addPerson } from './person.ts';
+import { addPolicy } from './policy.ts';
 import { addPreview } from './preview.ts';
 import { addPropose } from './propose.ts';
 import { addRead } from './read.ts';
@@ -86,6 +87,7 @@ function buildProgram(shell: Shell, usage: string[]): Command {
   addUp(program, shell);
   addAgent(program, shell);
   addPerson(program, shell);
+  addPolicy(program, shell);
   program.commandsGroup('Write:');
   addPreview(program, shell);
   addPropose(program, shell);

@@ -16,6 +16,7 @@ import {
   FREEZE,
   FREEZE_ID,
   OPERATIONS,
+  RESOURCES,
   OPERATOR,
   PERSON,
   PROPOSAL_ID,
@@ -120,6 +121,7 @@ test('each call of a person does so too', async (t) => {
   assert.deepEqual(await client.dependents({ resource: 'public.invoices' }), DEPENDENTS);
   assert.equal(await client.revokeCredential(CREDENTIAL_ID), undefined);
   assert.deepEqual(gate.calls.at(-1)?.given, [OPERATOR, CREDENTIAL_ID]);
+  assert.deepEqual(await client.resources(), { items: RESOURCES });
 });
 
 test('a lost reply to a proposal is asked for again, with the same draft and the same key', async (t) => {

@@ -9,6 +9,7 @@ import type {
   OperationPage,
   ProposalPage,
   ProposalView,
+  ResourcePage,
   UploadAnswer,
   RowPage,
   RowQuery,
@@ -95,6 +96,8 @@ export interface Client {
     asked: { readonly resource: string; readonly target?: string },
     options?: CallOptions,
   ): Promise<DependentsView>;
+  /** What the targets have to write to; for people. */
+  resources(options?: CallOptions): Promise<ResourcePage>;
   gatewayStatus(options?: CallOptions): Promise<GatewayStatus>;
 }
 
@@ -155,6 +158,7 @@ export function createClient(options: ClientOptions): Client {
     operations: (call) => get('/v1/operations', call),
     dependents: ({ resource, target }, call) =>
       get(`/v1/dependents${query({ resource, target })}`, call),
+    resources: (call) => get('/v1/resources', call),
     gatewayStatus: (call) => get('/v1/status', call),
   };
 }

@@ -16,6 +16,7 @@ import {
   type Environment,
   type Surroundings as Lent,
 } from './connector.ts';
+import { listResources } from './postgres/catalog/resources.ts';
 import { openAmountsCheck } from './postgres/measure/amounts.ts';
 import { applyWrite, dropFilled } from './postgres/apply.ts';
 import type { CarryContext, Surroundings } from './postgres/measure/carry.ts';
@@ -137,6 +138,7 @@ export async function openPostgresTarget(
     },
     read: openReads({ sessions, settings, parser, clock: lent.clock ?? { now: Date.now } }),
     probe: (request) => probe(ground, request),
+    resources: () => listResources(sessions, settings),
     close,
   };
 }

@@ -1,4 +1,4 @@
-import type { OperationView } from '../model/api.ts';
+import type { OperationView, ResourceView } from '../model/api.ts';
 import type { Target } from '../model/ports.ts';
 import { QUERY_OPERATION } from '../model/read.ts';
 
@@ -13,4 +13,16 @@ export function operationsOf(targets: ReadonlyMap<string, Target>): readonly Ope
       schema: schemas?.[operation] ?? null,
     }));
   });
+}
+
+/** What the targets have; one that cannot say now is no reason that the others are not told. */
+export function resourcesOf(
+  targets: ReadonlyMap<string, Target>,
+): Promise<readonly ResourceView[]> {
+  return Promise.all(
+    [...targets.values()].map(async (target) => ({
+      target: target.name,
+      resources: (await target.resources?.().catch(() => null)) ?? null,
+    })),
+  );
 }

@@ -176,6 +176,18 @@ export interface OperationPage {
   readonly items: readonly OperationView[];
 }
 
+/** What one target has that agents may be permitted to write to. */
+export interface ResourceView {
+  readonly target: string;
+  /** As plans name them, in order; null where the target cannot list them, or not now. */
+  readonly resources: readonly string[] | null;
+}
+
+/** Answer of `GET /v1/resources`, for people. */
+export interface ResourcePage {
+  readonly items: readonly ResourceView[];
+}
+
 /** The longest that one call waits; then the answer is the present state. */
 export const WAIT_MS_MAX = 50_000;
 

@@ -94,6 +94,11 @@ export interface Target {
    * never will: then `absent` comes with `fenced: true` and is proof.
    */
   probe(request: ProbeRequest, signal: AbortSignal): Promise<ProbeAnswer>;
+  /**
+   * Names what it has that agents may be permitted to write to, in order, as plans name it. Absent
+   * where that cannot be listed; throws where it cannot be asked now.
+   */
+  resources?(): Promise<readonly string[]>;
   /** Frees what it holds; idempotent. */
   close(): Promise<void>;
 }

@@ -237,14 +237,9 @@ function ruleFaults(file: FileShape): readonly Found[] {
       const message = `expected a route with effect \`require\` alone, found one with \`${rule.effect}\`; remove it or change the effect`;
       return [{ path: [...path, 'route'], message }];
     }
-    const classes = many(rule.match?.class);
-    if (
-      rule.effect === 'permit' &&
-      classes.length > 0 &&
-      classes.every((each) => each === 'destroy')
-    ) {
+    if (rule.effect === 'permit' && many(rule.match?.class).includes('destroy')) {
       const message =
-        'expected a class that can be permitted, found `destroy` alone; remove the rule: it would never match';
+        'expected classes that can be permitted, found `destroy`; remove it: no configuration enables it';
       return [{ path: [...path, 'match', 'class'], message }];
     }
     return [];

@@ -481,7 +481,7 @@ const FAULTS: readonly (readonly [string, string, ...(string | RegExp)[]])[] = [
   [
     'permits what is never done',
     'rules: [{id: a, effect: permit, reason: r, match: {class: destroy}}]\n',
-    /^2:59: expected a class that can be permitted, found `destroy` alone/,
+    /^2:59: expected classes that can be permitted, found `destroy`; remove it: no configuration/,
   ],
   // conditions
   [

@@ -43,7 +43,8 @@ function never(name: string, reason: string): Finding {
 function deleteHindrance(policy: Policy, facts: PolicyFacts, write: Write): string | undefined {
   const lines = policy.agents.get(facts.principal.name)?.permissions ?? [];
   const unnamed = write.direct.filter(
-    (resource) => !lines.some((line) => namesDelete(line, write, resource)),
+    (resource) =>
+      !lines.some((line) => namesDelete(line, write.subject, lineageOf(write.plan, resource))),
   );
   if (unnamed.length > 0) {
     return `no permission names \`delete\` for ${list(unnamed.map(quote))} on ${quote(facts.target)} at tier \`confirm\``;
@@ -54,13 +55,18 @@ function deleteHindrance(policy: Policy, facts: PolicyFacts, write: Write): stri
   return kind === 'proved' ? undefined : `its inverse is ${kind}, not proved`;
 }
 
-function namesDelete(line: Permission, write: Write, resource: string): boolean {
+/** Reports whether a line names the deletes of a resource, which goes by any of these names. */
+export function namesDelete(
+  line: Permission,
+  subject: MatchSubject,
+  names: readonly string[],
+): boolean {
   return (
     line.tier === 'confirm' &&
     line.match.class?.includes('delete') === true &&
-    line.match.target?.includes(write.subject.target) === true &&
-    lineageOf(write.plan, resource).some((name) => line.match.resource?.includes(name)) &&
-    matchesBeside(line.match, write.subject)
+    line.match.target?.includes(subject.target) === true &&
+    names.some((name) => line.match.resource?.includes(name)) &&
+    matchesBeside(line.match, subject)
   );
 }
 
@@ -85,7 +91,8 @@ function changedText(facts: PolicyFacts, write: Write): string {
   return `${records} would change in ${list(write.affected.map(quote))}`;
 }
 
-const TIERS: readonly Tier[] = ['read-only', 'confirm', 'autonomous'];
+/** From the weakest on. */
+export const TIERS: readonly Tier[] = ['read-only', 'confirm', 'autonomous'];
 
 /**
  * Judges by the agent's tier: the strongest line for each resource that it writes to, the weakest
@@ -107,7 +114,7 @@ export function permissionFindings(policy: Policy, facts: PolicyFacts): Finding[
   const write = writeOf(facts);
   const held = write.direct.map((resource) => ({
     resource,
-    ...strongest(agent, write, resource),
+    ...strongestLine(agent, write.subject, (match) => means(match, write, resource)),
   }));
   const [weakest] = held.toSorted((left, right) => left.rank - right.rank);
   if (weakest === undefined) return [];
@@ -137,8 +144,16 @@ export function holdsAny(
   policy: Policy,
   subject: MatchSubject & { readonly agent: string; readonly resource: string },
 ): boolean {
+  return lineHeld(policy, subject) >= 0;
+}
+
+/** The place of the first line that `holdsAny` goes by; -1 for none. */
+export function lineHeld(
+  policy: Policy,
+  subject: MatchSubject & { readonly agent: string; readonly resource: string },
+): number {
   const lines = policy.agents.get(subject.agent)?.permissions ?? [];
-  return lines.some(({ match }) => {
+  return lines.findIndex(({ match }) => {
     const { class: _anyClass, ...rest } = match;
     return matches(rest, subject);
   });
@@ -153,16 +168,19 @@ function permission(
   return { stage: 'permission', verdict, rule, code, reason };
 }
 
-/** The strongest line for one resource: its place among the agent's lines and in `TIERS`, -1 for none. */
-function strongest(
+/**
+ * Finds the strongest line for one resource: its place among the agent's lines and in `TIERS`, -1 for
+ * none. `isMeant` says whether a line means the resource.
+ */
+export function strongestLine(
   agent: AgentPolicy,
-  write: Write,
-  resource: string,
+  subject: MatchSubject & { readonly class: EffectClass },
+  isMeant: (match: Permission['match']) => boolean,
 ): { readonly index: number; readonly rank: number } {
   let best = { index: -1, rank: -1 };
   for (const [index, line] of agent.permissions.entries()) {
-    if (!covers(line, write.class) || !matchesBeside(line.match, write.subject)) continue;
-    if (!means(line.match, write, resource)) continue;
+    if (!covers(line, subject.class) || !matchesBeside(line.match, subject)) continue;
+    if (!isMeant(line.match)) continue;
     const rank = TIERS.indexOf(line.tier);
     if (rank > best.rank) best = { index, rank };
   }

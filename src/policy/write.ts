@@ -13,7 +13,7 @@ export type PolicyFacts = RuleFacts & {
 
 /** A write as lines are matched with it. */
 export interface Write {
-  readonly subject: MatchSubject;
+  readonly subject: MatchSubject & { readonly class: EffectClass };
   readonly class: EffectClass;
   /** What the agent wrote to itself: the statement's object and whatever else changed directly. */
   readonly direct: readonly string[];

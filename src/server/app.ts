@@ -5,7 +5,7 @@
  */
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Gate } from '../gate.ts';
-import type { GatewayStatus, OperationView } from '../model/api.ts';
+import type { GatewayStatus, OperationView, ResourceView } from '../model/api.ts';
 import { Problem } from '../model/problem.ts';
 import {
   authorize,
@@ -35,6 +35,8 @@ export interface AppOptions {
   readonly status: () => Promise<GatewayStatus>;
   /** What the targets offer. */
   readonly operations: () => readonly OperationView[];
+  /** What the targets have to write to. */
+  readonly resources: () => Promise<readonly ResourceView[]>;
   /** Where the ledger is published; null where it is not. */
   readonly ledgerFolder: string | null;
   /** Values of the `Host` header that are served beside the listening address. */
@@ -160,7 +162,7 @@ function routesOf(options: AppOptions): readonly Route[] {
     ...uploadRoutes(options.uploads),
     ...dependentRoutes(options.dependents),
     ...ledgerRoutes(options.ledgerFolder),
-    ...gatewayRoutes(options.status, options.operations, () => document),
+    ...gatewayRoutes({ ...options, openApi: () => document }),
   ];
   const document = openApiDocument(routes, options.version);
   return routes;

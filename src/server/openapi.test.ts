@@ -203,6 +203,7 @@ test('every answer is of the documented form, and has no member that is not docu
       path: '/v1/dependents?resource=public.invoices',
       token: TOKENS.operator,
     },
+    listResources: { path: '/v1/resources', token: TOKENS.person },
     health: { path: '/v1/healthz' },
     openApi: { path: '/v1/openapi.json' },
     problem: { path: '/v1/problems/bug' },

@@ -42,6 +42,7 @@ const COMMANDS = [
   ['agent', 'revoke'],
   ['person', 'add'],
   ['person', 'list'],
+  ['policy', 'explain'],
   ['preview'],
   ['propose'],
   ['status'],

@@ -8,6 +8,7 @@ import type {
   OperationView,
   ProposalSummary,
   ProposalView,
+  ResourceView,
   RowPage,
 } from '../../src/model/api.ts';
 import type { DependentsView } from '../../src/model/dependents.ts';
@@ -385,6 +386,11 @@ export const OPERATIONS: readonly OperationView[] = [
   },
 ];
 
+export const RESOURCES: readonly ResourceView[] = [
+  { target: 'crm', resources: ['public.customers', 'public.orders'] },
+  { target: 'erp', resources: null },
+];
+
 /** One call that reached the gate or the credentials: the method and what it was given. */
 export interface Recorded {
   readonly method: string;
@@ -488,6 +494,7 @@ export function appOptions(gate: FakeGate, logged: unknown[] = []): AppOptions {
     status: async () => STATUS,
     operations: () => OPERATIONS,
     dependents: async ({ target = 'crm', resource }) => ({ ...DEPENDENTS, target, resource }),
+    resources: async () => RESOURCES,
     ledgerFolder: null,
     allowedHosts: ['gateway.example.com'],
     version: '0.1.0',

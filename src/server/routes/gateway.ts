@@ -1,9 +1,21 @@
 /** What the gateway says about itself; nothing here needs a credential or gives a secret away. */
-import type { GatewayStatus, OperationPage, OperationView } from '../../model/api.ts';
+import type {
+  GatewayStatus,
+  OperationPage,
+  OperationView,
+  ResourcePage,
+  ResourceView,
+} from '../../model/api.ts';
 import { Problem, PROBLEMS } from '../../model/problem.ts';
 import { HEALTH_PATH } from '../exchanges.ts';
 import { isProblemCode } from '../problem.ts';
-import { GATEWAY_STATUS, HEALTH, OPERATION_PAGE, PROBLEM_ROW } from '../shapes/gateway-answers.ts';
+import {
+  GATEWAY_STATUS,
+  HEALTH,
+  OPERATION_PAGE,
+  PROBLEM_ROW,
+  RESOURCE_PAGE,
+} from '../shapes/gateway-answers.ts';
 import type { Route } from './route.ts';
 
 const PUBLIC_READ = {
@@ -14,11 +26,17 @@ const PUBLIC_READ = {
   status: 200,
 } as const;
 
-export function gatewayRoutes(
-  status: () => Promise<GatewayStatus>,
-  operations: () => readonly OperationView[],
-  openApi: () => unknown,
-): readonly Route[] {
+export function gatewayRoutes({
+  status,
+  operations,
+  resources,
+  openApi,
+}: {
+  readonly status: () => Promise<GatewayStatus>;
+  readonly operations: () => readonly OperationView[];
+  readonly resources: () => Promise<readonly ResourceView[]>;
+  readonly openApi: () => unknown;
+}): readonly Route[] {
   return [
     {
       ...PUBLIC_READ,
@@ -36,6 +54,15 @@ export function gatewayRoutes(
       summary: 'What the targets offer, with the form of the arguments',
       answer: OPERATION_PAGE,
       take: (): OperationPage => ({ items: operations() }),
+    },
+    {
+      ...PUBLIC_READ,
+      access: 'person',
+      path: '/v1/resources',
+      operationId: 'listResources',
+      summary: 'What the targets have that agents may be permitted to write to',
+      answer: RESOURCE_PAGE,
+      take: async (): Promise<ResourcePage> => ({ items: await resources() }),
     },
     {
       ...PUBLIC_READ,

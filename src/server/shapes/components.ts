@@ -36,6 +36,7 @@ export const COMPONENTS: Readonly<Record<string, JsonSchema>> = {
   CredentialPage: gatewayAnswers.CREDENTIAL_PAGE,
   GatewayStatus: gatewayAnswers.GATEWAY_STATUS,
   OperationPage: gatewayAnswers.OPERATION_PAGE,
+  ResourcePage: gatewayAnswers.RESOURCE_PAGE,
   Health: gatewayAnswers.HEALTH,
   Problem: gatewayAnswers.PROBLEM_DOCUMENT,
   ProblemRow: gatewayAnswers.PROBLEM_ROW,

@@ -71,6 +71,18 @@ export const OPERATION_PAGE: JsonSchema = object({
   ),
 });
 
+export const RESOURCE_PAGE: JsonSchema = object({
+  items: list(
+    object({
+      target: TEXT,
+      resources: described(
+        { type: ['array', 'null'], items: TEXT },
+        'as plans name them; null where the target cannot list them now',
+      ),
+    }),
+  ),
+});
+
 export const HEALTH: JsonSchema = object({ ok: YES_NO });
 
 const CODE = oneOf(...Object.keys(PROBLEMS));
