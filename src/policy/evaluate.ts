@@ -87,7 +87,7 @@ export function ruleFindings(policy: Policy, facts: PolicyFacts): Finding[] {
   const unpermitted = new Set(facts.principal.kind === 'agent' ? write.direct : []);
   beginStage(seen);
   const findings: Finding[] = [];
-  for (const rule of candidatesOf(policy, write.subject).rules) {
+  for (const rule of candidatesOf(policy, write.subject).rules.about(write.names)) {
     if (!isAbout(rule, write)) continue;
     const finding = ruleFinding(rule, seen);
     if (finding === undefined) continue;
@@ -121,9 +121,9 @@ const SPEECH = {
 /** The rules that forbid or require and are about the write, whatever their condition. */
 export function tighteningRules(policy: Policy, facts: PolicyFacts): readonly Rule[] {
   const write = writeOf(facts);
-  return candidatesOf(policy, write.subject).rules.filter(
-    (rule) => rule.effect !== 'permit' && isAbout(rule, write),
-  );
+  return candidatesOf(policy, write.subject)
+    .rules.about(write.names)
+    .filter((rule) => rule.effect !== 'permit' && isAbout(rule, write));
 }
 
 /** What one rule says of a write that it is about; undefined where its condition does not hold. */

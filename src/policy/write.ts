@@ -19,12 +19,25 @@ export interface Write {
   readonly direct: readonly string[];
   /** With what triggers, cascades and functions changed. */
   readonly affected: readonly string[];
+  /** Every name by which a line may mean any of them. */
+  readonly names: ReadonlySet<string>;
   /** What the resources are parts of. */
   readonly plan: Plan;
 }
 
+/** Every stage of a decision asks for the same: facts are never changed, so it is made out once. */
+const WRITES = new WeakMap<PolicyFacts, Write>();
+
 /** Sees a write as lines are matched with it. */
 export function writeOf(facts: PolicyFacts): Write {
+  const known = WRITES.get(facts);
+  if (known !== undefined) return known;
+  const write = madeOut(facts);
+  WRITES.set(facts, write);
+  return write;
+}
+
+function madeOut(facts: PolicyFacts): Write {
   const direct = new Set([facts.resource]);
   const affected = new Set([facts.resource]);
   for (const each of facts.plan.counts) {
@@ -45,6 +58,7 @@ export function writeOf(facts: PolicyFacts): Write {
     class: effectClass,
     direct: [...direct],
     affected: [...affected],
+    names: new Set([...affected].flatMap((resource) => lineageOf(facts.plan, resource))),
     plan: facts.plan,
   };
 }
