@@ -21,12 +21,13 @@ import {
   decisionEntry,
   earlyDecision,
   ROUNDS_MAX,
+  underStop,
 } from './gate/commit.ts';
 import { decide } from './gate/decide.ts';
 import { endWaiting, expireIfDue } from './gate/expire.ts';
 import { decisionInput, FREEZE_LOOKBACK_MS } from './gate/facts.ts';
 import { afterDecision, tick, type Ended } from './gate/finish.ts';
-import { release, stop } from './gate/freeze.ts';
+import { obeySwitch, release, stop, type FileSwitch } from './gate/freeze.ts';
 import { decideHeld } from './gate/hold.ts';
 import { openInFlight } from './gate/in-flight.ts';
 import {
@@ -41,7 +42,14 @@ import { read } from './gate/read.ts';
 import { compensatedBy, inverseDraft } from './gate/rollback.ts';
 import { rowsOf } from './gate/rows.ts';
 import { openWatch, visible } from './gate/watch.ts';
-import type { ApprovalBody, ProposalPage, ProposalView, RowPage, RowQuery } from './model/api.ts';
+import type {
+  ApprovalBody,
+  FreezeView,
+  ProposalPage,
+  ProposalView,
+  RowPage,
+  RowQuery,
+} from './model/api.ts';
 import type { Draft } from './model/draft.ts';
 import type { EntryBody } from './model/entry.ts';
 import { activeFreeze, type Freeze, type FreezeScope } from './model/freeze.ts';
@@ -54,6 +62,7 @@ import { begin, subjectOf } from './model/proposal.ts';
 import type { ReadBody, ReadResult } from './model/read.ts';
 import type { Result } from './model/result.ts';
 import { isRepeatable } from './policy/evaluate.ts';
+import { releaseState } from './policy/release.ts';
 
 export type { GatePorts, GateSettings } from './gate/journey.ts';
 
@@ -83,15 +92,18 @@ export interface Gate {
   rows(principal: Principal, id: ProposalId, query: RowQuery): Promise<RowPage>;
   /** Answers an agent's question to a target, and writes down that it did. */
   read(principal: Principal, body: ReadBody, signal: AbortSignal): Promise<ReadResult>;
-  stop(operator: Principal, scope: FreezeScope, reason: string): Promise<Freeze>;
-  release(operator: Principal, id: FreezeId, reason: string): Promise<Freeze>;
-  freezes(principal: Principal): Promise<readonly Freeze[]>;
+  stop(operator: Principal, scope: FreezeScope, reason: string): Promise<FreezeView>;
+  /** One person's voice for the release; with the last one that is needed it is released. */
+  release(operator: Principal, id: FreezeId, reason: string): Promise<FreezeView>;
+  freezes(principal: Principal): Promise<readonly FreezeView[]>;
 }
 
 /** The gate as the composition root holds it. */
 export interface OpenGate extends Gate {
   /** Expires what waited too long and reconciles what a crash or a lost reply left. Call it on a timer and at start. */
   tick(): Promise<void>;
+  /** Makes a stop of what the configuration file says of writes, or speaks for its release. Call it at each look. */
+  obeySwitch(file: FileSwitch): Promise<void>;
   /** Resolves once nothing is being carried out any more. */
   drain(): Promise<void>;
 }
@@ -107,6 +119,11 @@ export function openGate(ports: GatePorts, settings: GateSettings): OpenGate {
     never,
   };
   const { store, links } = { ...ports, ...settings };
+  const shown = (freeze: Freeze): FreezeView => ({
+    ...freeze,
+    voices: freeze.voices ?? [],
+    release: releaseState(settings.policy(), freeze),
+  });
   return {
     preview: async (principal, draft, signal) =>
       preview(journey, proposerOf(principal), draft, signal),
@@ -125,15 +142,20 @@ export function openGate(ports: GatePorts, settings: GateSettings): OpenGate {
     stop: async (principal, scope, reason) => {
       const operator = person(principal);
       withRole(operator, 'operator');
-      return stop(journey, operator, scope, reason);
+      return shown(await stop(journey, operator, scope, reason));
     },
     release: async (principal, id, reason) => {
       const operator = person(principal);
       withRole(operator, 'operator');
-      return release(ports, operator, id, reason);
+      const isStoppedByFile = settings.isStoppedByFile ?? (() => false);
+      return shown(await release({ ...journey, isStoppedByFile }, operator, id, reason));
     },
-    freezes: (principal) => store.freezes(principal.tenant, ports.clock.now() - FREEZE_LOOKBACK_MS),
+    freezes: async (principal) => {
+      const since = ports.clock.now() - FREEZE_LOOKBACK_MS;
+      return (await store.freezes(principal.tenant, since)).map(shown);
+    },
     tick: () => tick(journey),
+    obeySwitch: (file) => obeySwitch(journey, file),
     drain: () => journey.inFlight.idle(),
   };
 }
@@ -219,12 +241,7 @@ async function approve(
   const now = journey.clock.now();
   const freezes = await journey.store.freezes(proposal.tenant, now);
   const frozen = activeFreeze(freezes, subjectOf(proposal));
-  if (frozen !== undefined && body.verdict === 'approve') {
-    throw new Problem(
-      'state-conflict',
-      `a stop (\`${frozen.id}\`) covers ${id}; it keeps waiting, and its deadline is held, until the stop is released`,
-    );
-  }
+  if (frozen !== undefined && body.verdict === 'approve') throw underStop(proposal);
   const approval = approvalOf(approver, proposal, body, now);
   const entry: EntryBody = { type: 'approval', approval, credential: approver.credential };
   const compensated = await compensatedBy(journey.store, proposal.tenant, proposal.draft);

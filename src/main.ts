@@ -37,6 +37,7 @@ import { listen } from './main/listen.ts';
 import { provideOperator } from './main/operator.ts';
 import { readLine } from './main/read-line.ts';
 import { operationsOf, resourcesOf } from './main/operations.ts';
+import { keepSwitch, type EmergencySwitch } from './main/switch.ts';
 import { keepTargets, TARGETS_ASKED_MS, type TargetsInView } from './main/targets.ts';
 import { takeTurns } from './main/turns.ts';
 import { openUploads, type UploadStore } from './main/uploads.ts';
@@ -85,6 +86,10 @@ export interface Gateway {
   readonly gate: OpenGate;
   /** The targets, with why one cannot be used. */
   readonly targets: () => GatewayStatus['targets'];
+  /** Whether the configuration file stops all writes. */
+  readonly isStoppedByFile: () => boolean;
+  /** Looks at the configuration file now: its switch first, then the rest. */
+  reload(): Promise<void>;
   /** Publishes what the ledger grew by, now. */
   publish(): Promise<void>;
   /** Takes no more calls, finishes what is being carried out, publishes, lets go; idempotent. */
@@ -146,9 +151,23 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
       evidence,
       reads,
     },
-    { policy: () => configuration.current().policy, score: scoreOf, links: { human: () => null } },
+    {
+      policy: () => configuration.current().policy,
+      score: scoreOf,
+      links: { human: () => null },
+      isStoppedByFile: () => emergency.isOff(),
+    },
   );
   opened.add(() => gate.drain());
+  const emergency = keepSwitch({
+    path: options.configPath,
+    tenant: ground.tenant,
+    gateway: GATEWAY_ID,
+    obey: (file) => gate.obeySwitch(file),
+    onChange: (line) => log(line, undefined),
+  });
+  // Before anything that a crash left is taken up: that too is a write.
+  await emergency.look();
   await gate.tick();
   await inView.look();
   await publisher.publish();
@@ -172,7 +191,8 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   await writePlace(folder, { url, pid: process.pid, startedAt });
   opened.add(() => removePlace(folder));
   const kept = { evidence, uploads };
-  opened.add(keepTurning({ ...ground, ...kept, log, gate, configuration, publisher, inView }));
+  const turning = { ...ground, ...kept, log, gate, configuration, emergency, publisher, inView };
+  opened.add(keepTurning(turning));
 
   return {
     url,
@@ -181,6 +201,11 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
     configuration,
     gate,
     targets: inView.current,
+    isStoppedByFile: emergency.isOff,
+    reload: async () => {
+      await emergency.look();
+      await configuration.reload();
+    },
     publish: async () => void (await publisher.publish()),
     close: () => opened.close(),
   };
@@ -341,10 +366,11 @@ function keepTurning(gateway: {
   readonly log: Log;
   readonly gate: OpenGate;
   readonly configuration: ConfigurationInForce;
+  readonly emergency: EmergencySwitch;
   readonly publisher: Publisher;
   readonly inView: TargetsInView;
 }): () => Promise<void> {
-  const { clock, log, gate, configuration, publisher, inView } = gateway;
+  const { clock, log, gate, configuration, emergency, publisher, inView } = gateway;
   const stop = new AbortController();
   const turns = (name: string, intervalMs: number, turn: () => Promise<unknown>): Promise<void> =>
     takeTurns(
@@ -358,6 +384,7 @@ function keepTurning(gateway: {
     );
   const all = [
     turns('reconciliation', TICK_MS, () => gate.tick()),
+    turns('looking at the emergency switch', TICK_MS, () => emergency.look()),
     turns('reading the configuration', TICK_MS, () => configuration.reload()),
     turns('asking the targets', TARGETS_ASKED_MS, () => inView.look()),
     turns('publishing the ledger', PUBLISH_MS, () => publisher.publish()),

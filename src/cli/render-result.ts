@@ -1,6 +1,6 @@
 /** Results, lists and freezes as text. */
-import type { ProposalSummary } from '../model/api.ts';
-import type { Freeze, FreezeScope } from '../model/freeze.ts';
+import type { FreezeView, ProposalSummary } from '../model/api.ts';
+import type { FreezeScope } from '../model/freeze.ts';
 import type { State } from '../model/lifecycle.ts';
 import type { Result } from '../model/result.ts';
 import {
@@ -167,13 +167,20 @@ function summaryTail(item: ProposalSummary, now: number): string {
   return parts.join(' · ');
 }
 
-/** `everything`, or `agent ledger-bot`. */
+/** `everything`, `the tenant`, or `agent ledger-bot`. */
 export function scopeText(scope: FreezeScope): string {
-  return scope.kind === 'all' ? 'everything' : `${scope.kind} ${scope.name}`;
+  switch (scope.kind) {
+    case 'all':
+      return 'everything';
+    case 'tenant':
+      return 'the tenant';
+    default:
+      return `${scope.kind} ${scope.name}`;
+  }
 }
 
 /** Lays out freezes, one block each. */
-export function freezeLines(freezes: readonly Freeze[], look: Look): readonly string[] {
+export function freezeLines(freezes: readonly FreezeView[], look: Look): readonly string[] {
   return freezes.flatMap((freeze) => [
     ...heading(look, [
       [freeze.id],
@@ -181,8 +188,21 @@ export function freezeLines(freezes: readonly Freeze[], look: Look): readonly st
       [scopeText(freeze.scope)],
     ]),
     ...field(look, 'reason', freeze.reason),
-    ...field(look, 'by', `${freeze.by} at ${instant(freeze.at)}`),
+    ...field(look, 'by', `${whoText(freeze)} at ${instant(freeze.at)}`),
+    ...voiceLines(freeze, look),
   ]);
+}
+
+/** Who spoke for the release; of one voice that was enough nothing needs to be said. */
+function voiceLines({ voices, release, releasedAt }: FreezeView, look: Look): readonly string[] {
+  if (voices.length === 0 && release.quorum === 1) return [];
+  const count = releasedAt === null ? `${release.spoken} of ${release.quorum}` : 'released';
+  const names = voices.map(whoText).join(', ');
+  return field(look, 'release', names === '' ? `${count} have spoken` : `${count}: ${names}`);
+}
+
+function whoText({ by, source }: { readonly by: string; readonly source?: 'file' }): string {
+  return source === 'file' ? `the file of ${by}` : by;
 }
 
 /** Lays out a table of two columns. */

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Freeze } from '../model/freeze.ts';
+import type { FreezeView } from '../model/api.ts';
 import { freezeId } from '../model/ids.ts';
 import { connect } from './connect.ts';
 import { freezeLines } from './render-result.ts';
@@ -17,11 +17,11 @@ interface ResumeOptions extends ConnectionOptions {
   readonly reason: string;
 }
 
-/** `resume`: releases a stop; deadlines go on from where they stood. */
+/** `resume`: speaks for the release of a stop; once released, deadlines go on from where they stood. */
 export function addResume(program: Command, shell: Shell): void {
   const command = program
     .command('resume')
-    .description('release a stop; without an id, the only one that is on')
+    .description('speak for the release of a stop; without an id, the only one that is on')
     .argument('[freeze]', 'id that `stop` printed')
     .option('--all', 'every stop that is on')
     .requiredOption('--reason <text>', 'why; goes into the ledger');
@@ -44,7 +44,7 @@ async function resume(
   }
   const client = await connect(io, options, 'person');
   const ids = text === undefined ? chosen(await client.freezes(), options) : [text];
-  const released: Freeze[] = [];
+  const released: FreezeView[] = [];
   for (const id of ids) released.push(await client.release(id, options.reason));
   print(io, options, { items: released }, (look) =>
     released.length === 0 ? ['nothing was stopped'] : freezeLines(released, look),
@@ -52,7 +52,7 @@ async function resume(
 }
 
 function chosen(
-  page: { readonly items: readonly Freeze[] },
+  page: { readonly items: readonly FreezeView[] },
   options: ResumeOptions,
 ): readonly string[] {
   const ids = page.items.filter((freeze) => freeze.releasedAt === null).map((freeze) => freeze.id);

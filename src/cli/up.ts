@@ -52,7 +52,7 @@ async function up({ io }: Shell, options: UpOptions): Promise<void> {
       log: (line, cause) => remark(io, logLine(line, cause)),
     });
     signals.onHangup(() => {
-      gateway.configuration
+      gateway
         .reload()
         .catch((error: unknown) => remark(io, logLine('the file could not be read', error)));
     });
@@ -107,8 +107,11 @@ function next({ configuration }: Gateway): readonly string[] {
   return [`writegate agent add ${agent ?? 'NAME'}`, 'writegate inbox'];
 }
 
-function warningsOf({ url }: Gateway): readonly string[] {
+function warningsOf({ url, isStoppedByFile }: Gateway): readonly string[] {
   const warnings: string[] = [];
+  if (isStoppedByFile()) {
+    warnings.push('nothing is written: the file says `writes: { enabled: false }`');
+  }
   if (process.getuid?.() === 0) {
     warnings.push('it runs as root; give it a user of its own that owns the data folder');
   }

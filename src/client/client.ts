@@ -5,6 +5,7 @@ import type {
   CredentialView,
   DraftBody,
   FreezePage,
+  FreezeView,
   GatewayStatus,
   OperationPage,
   ProposalPage,
@@ -15,7 +16,7 @@ import type {
   RowQuery,
 } from '../model/api.ts';
 import type { DependentsView } from '../model/dependents.ts';
-import type { Freeze, FreezeScope } from '../model/freeze.ts';
+import type { FreezeScope } from '../model/freeze.ts';
 import type { State } from '../model/lifecycle.ts';
 import type { ReadBody, ReadResult } from '../model/read.ts';
 import type { Result } from '../model/result.ts';
@@ -82,8 +83,9 @@ export interface Client {
     content: Blob | Uint8Array<ArrayBuffer> | string,
     options: CallOptions & { readonly format: 'csv' | 'ndjson' },
   ): Promise<UploadAnswer>;
-  stop(scope: FreezeScope, reason: string, options?: CallOptions): Promise<Freeze>;
-  release(freezeId: string, reason: string, options?: CallOptions): Promise<Freeze>;
+  stop(scope: FreezeScope, reason: string, options?: CallOptions): Promise<FreezeView>;
+  /** One person's voice for the release; it is released where `releasedAt` is not null. */
+  release(freezeId: string, reason: string, options?: CallOptions): Promise<FreezeView>;
   freezes(options?: CallOptions): Promise<FreezePage>;
   issueCredential(holder: CredentialBody['holder'], options?: CallOptions): Promise<CredentialView>;
   /** Every credential, revoked ones too; for operators. */

@@ -17,6 +17,7 @@ export type {
   CredentialView,
   DraftBody,
   FreezePage,
+  FreezeView,
   GatewayStatus,
   OperationPage,
   OperationView,
@@ -27,7 +28,7 @@ export type {
   RowPage,
   RowQuery,
 } from '../model/api.ts';
-export type { Freeze, FreezeScope } from '../model/freeze.ts';
+export type { Freeze, FreezeScope, Voice } from '../model/freeze.ts';
 export type { State } from '../model/lifecycle.ts';
 export type { Effect, PlanDifference } from '../model/plan.ts';
 export type { ProblemCode } from '../model/problem.ts';

@@ -159,7 +159,7 @@ export function committedProposal(commit: Commit & { kind: 'committed' }): Propo
 /**
  * Decides once more on a proposal that is here already, with `prefix` as what is new about it: an
  * approval, or the plan that the target would do now. Throws `state-conflict` where somebody else
- * changed it meanwhile; then nothing of this was written.
+ * changed it meanwhile, or a stop came upon an approval; then nothing of this was written.
  */
 export async function decideAgain(
   ports: CommitPorts,
@@ -169,13 +169,27 @@ export async function decideAgain(
 ): Promise<Proposal> {
   const steps = { proposal, isNew: false, prefix, claim: null, compensated, duplicateOf: null };
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
-    const commit = await decideAndCommit(ports, steps);
+    const decided = await decideOn(ports, steps);
+    if (decided.decision.code === 'frozen' && isYes(prefix)) throw underStop(proposal);
+    const commit = await commitSteps(ports, steps, decided);
     if (commit.kind === 'committed') return committedProposal(commit);
     if (commit.conflict.kind === 'step') {
       throw new Problem('state-conflict', `${proposal.id} was changed meanwhile; look at it again`);
     }
   }
   throw contended();
+}
+
+function isYes(prefix: readonly EntryBody[]): boolean {
+  return prefix.some((entry) => entry.type === 'approval' && entry.approval.verdict === 'approve');
+}
+
+/** What waits keeps waiting under a stop: people may not let it through, nor does it end it. */
+export function underStop({ id }: Proposal): Problem {
+  return new Problem(
+    'state-conflict',
+    `a stop covers ${id}; it keeps waiting, and its deadline is held, until the stop is released`,
+  );
 }
 
 /**

@@ -108,9 +108,15 @@ function effectFindings(first: string | null): Finding[] {
 }
 
 function scopeText(freeze: Freeze): string {
-  return freeze.scope.kind === 'all'
-    ? 'everything'
-    : `${freeze.scope.kind} \`${freeze.scope.name}\``;
+  const { scope } = freeze;
+  switch (scope.kind) {
+    case 'all':
+      return 'everything';
+    case 'tenant':
+      return 'the whole tenant';
+    default:
+      return `${scope.kind} \`${scope.name}\``;
+  }
 }
 
 function budgetFinding(state: { readonly line: BudgetLine; readonly used: number }): Finding[] {

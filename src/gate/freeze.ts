@@ -7,6 +7,8 @@ import { PAGE_MAX, type Clock, type Random, type Store, type Targets } from '../
 import type { PersonPrincipal } from '../model/principal.ts';
 import { Problem } from '../model/problem.ts';
 import { subjectOf } from '../model/proposal.ts';
+import { mayRelease, releaseState } from '../policy/release.ts';
+import { contended, ROUNDS_MAX } from './commit.ts';
 import { FREEZE_LOOKBACK_MS } from './facts.ts';
 
 /**
@@ -17,37 +19,21 @@ import { FREEZE_LOOKBACK_MS } from './facts.ts';
  * has anything under way: a stop that binds nothing must not look like one that binds.
  */
 export async function stop(
-  ports: {
-    readonly store: Store;
-    readonly clock: Clock;
-    readonly random: Random;
-    readonly targets: Targets;
-    readonly policy: () => Policy;
-  },
+  ports: FreezePorts & { readonly random: Random; readonly targets: Targets },
   operator: PersonPrincipal,
   scope: FreezeScope,
   reason: string,
 ): Promise<Freeze> {
-  await checkScope(ports, operator.tenant, scope);
-  const at = ports.clock.now();
-  const id = newFreezeId(at, ports.random.bytes(10));
-  const freeze: Freeze = { id, scope, reason, by: operator.name, at, releasedAt: null };
-  const commit = await ports.store.commit({
-    tenant: operator.tenant,
-    at,
-    acts: [{ act: id, expectStep: 0, entries: [{ type: 'freeze', freeze }] }],
-  });
-  if (commit.kind === 'committed') return freeze;
-  throw new Error(`a fresh freeze met a ${commit.conflict.kind} conflict`);
+  if ('name' in scope && scope.kind !== 'run') await checkName(ports, operator.tenant, scope);
+  return begin(ports, operator.tenant, { scope, reason, by: operator.name });
 }
 
-/** The id of a run is the agent's own word, and may be stopped before the first write of it comes. */
-async function checkScope(
+/** A run is the agent's own word, and may be stopped before its first write; other names are known. */
+async function checkName(
   ports: { readonly store: Store; readonly targets: Targets; readonly policy: () => Policy },
   tenant: TenantId,
-  scope: FreezeScope,
+  scope: FreezeScope & { readonly name: string },
 ): Promise<void> {
-  if (scope.kind === 'all' || scope.kind === 'run') return;
   const { agents, people } = ports.policy();
   const known =
     scope.kind === 'agent' ? [...agents.keys(), ...people.keys()] : (ports.targets.names?.() ?? []);
@@ -78,31 +64,147 @@ async function hasUnderWay(store: Store, tenant: TenantId, scope: FreezeScope): 
   }
 }
 
-/** Turns a stop off: a person's doing, and an entry of its own. */
+/**
+ * Speaks for the release of a stop, as a person: the last voice that the policy asks for releases
+ * it. Each voice is an entry of its own, durable when this returns; one person counts once.
+ *
+ * Problems: `freeze-unknown`, also for a stop of another tenant; `release-not-named` where the policy
+ * lets others release; `release-spoken`; `state-conflict` while the file that made it still says so.
+ */
 export async function release(
-  ports: { readonly store: Store; readonly clock: Clock },
+  ports: FreezePorts & { readonly isStoppedByFile: () => boolean },
   operator: PersonPrincipal,
   id: FreezeId,
   reason: string,
 ): Promise<Freeze> {
-  const at = ports.clock.now();
-  const known = await ports.store.freezes(operator.tenant, at - FREEZE_LOOKBACK_MS);
-  const freeze = known.find((each) => each.id === id);
-  if (freeze === undefined) throw new Problem('freeze-unknown', `there is no freeze \`${id}\``);
-  if (freeze.releasedAt !== null) return freeze;
-  const commit = await ports.store.commit({
-    tenant: operator.tenant,
-    at,
-    acts: [
-      {
-        act: id,
-        expectStep: 1,
-        entries: [{ type: 'release', freezeId: id, by: operator.name, reason }],
-      },
-    ],
-  });
-  if (commit.kind === 'conflict') {
-    throw new Problem('state-conflict', `\`${id}\` was released by somebody else just now`);
+  const { tenant, name } = operator;
+  for (let round = 0; round < ROUNDS_MAX; round += 1) {
+    const freeze = await ownFreeze(ports, tenant, id);
+    if (freeze.releasedAt !== null) return freeze;
+    if (freeze.source === 'file' && ports.isStoppedByFile()) {
+      const message = `\`${id}\` is of the configuration file, which says \`writes: { enabled: false }\`; take that out first`;
+      throw new Problem('state-conflict', message);
+    }
+    checkVoice(ports.policy(), operator, freeze);
+    const voice = { by: name, reason, credential: operator.credential };
+    const spoken = await speak(ports, tenant, freeze, voice);
+    if (spoken !== undefined) return spoken;
   }
-  return { ...freeze, releasedAt: at };
+  throw contended();
+}
+
+async function ownFreeze(ports: FreezePorts, tenant: TenantId, id: FreezeId): Promise<Freeze> {
+  const known = await ports.store.freezes(tenant, ports.clock.now() - FREEZE_LOOKBACK_MS);
+  const freeze = known.find((each) => each.id === id);
+  // What another tenant stopped is seen here, and lifted there.
+  const isOwn = freeze !== undefined && (await ports.store.actStep(tenant, id)) > 0;
+  if (isOwn) return freeze;
+  throw new Problem('freeze-unknown', `there is no freeze \`${id}\` of this tenant`);
+}
+
+function checkVoice(
+  policy: Policy,
+  { name, roles, groups }: PersonPrincipal,
+  freeze: Freeze,
+): void {
+  const { release: rule } = policy.stop;
+  if (!mayRelease(rule, { roles, groups })) {
+    const message = `stops are released by operators in ${rule.groups.map((each) => `\`${each}\``).join(', ')}; \`${name}\` is in none of them`;
+    throw new Problem('release-not-named', message);
+  }
+  const { spoken, quorum } = releaseState(policy, freeze);
+  const voices = freeze.voices ?? [];
+  // With a quorum that was lowered since, the voices that are there may be enough.
+  if (spoken >= quorum || !voices.some(({ by, source }) => source !== 'file' && by === name))
+    return;
+  const message = `\`${name}\` has spoken for the release of \`${freeze.id}\` already; ${spoken} of ${quorum} have, and another person must`;
+  throw new Problem('release-spoken', message);
+}
+
+/** Commits one voice; undefined where somebody else spoke meanwhile. */
+async function speak(
+  { store, clock, policy }: FreezePorts,
+  tenant: TenantId,
+  freeze: Freeze,
+  voice: {
+    readonly by: string;
+    readonly reason: string;
+    readonly source?: 'file';
+    readonly credential?: string;
+  },
+): Promise<Freeze | undefined> {
+  const at = clock.now();
+  const { by, source } = voice;
+  const voices = [...(freeze.voices ?? []), { by, ...(source && { source }), at }];
+  const { quorum, missing } = releaseState(policy(), { ...freeze, voices });
+  const open = missing === 0 ? {} : { missing };
+  const entry = { type: 'release', freezeId: freeze.id, ...voice, quorum, ...open } as const;
+  const expectStep = 1 + (freeze.voices?.length ?? 0);
+  const commit = await store.commit({
+    tenant,
+    at,
+    acts: [{ act: freeze.id, expectStep, entries: [entry] }],
+  });
+  if (commit.kind === 'conflict') return undefined;
+  return { ...freeze, voices, releasedAt: missing === 0 ? at : null };
+}
+
+const FILE_REASON = 'the configuration file says `writes: { enabled: false }`';
+
+/**
+ * Makes the store agree with the switch in a gateway's configuration file. Off: a stop of the whole
+ * tenant, made by the file, is on when this returns. On: the file has spoken for the release of the
+ * stops that it made; where the policy asks for more voices, people are still to speak. Idempotent,
+ * so it is called at each look at the file; a crash between two looks leaves what the next one mends.
+ */
+export async function obeySwitch(
+  ports: FreezePorts & { readonly random: Random },
+  { tenant, gateway, isOff }: FileSwitch,
+): Promise<void> {
+  const known = await ports.store.freezes(tenant, Infinity);
+  // A stop that the file has spoken for cannot stand for what it says now: people may release it.
+  const held = known.filter(
+    ({ by, source, voices = [] }) =>
+      source === 'file' && by === gateway && !voices.some((voice) => voice.source === 'file'),
+  );
+  if (!isOff) {
+    const reason = 'the configuration file lets writes through';
+    for (const freeze of held)
+      await speak(ports, tenant, freeze, { by: gateway, reason, source: 'file' });
+    return;
+  }
+  if (held.length > 0) return;
+  const scope = { kind: 'tenant' } as const;
+  await begin(ports, tenant, { scope, reason: FILE_REASON, by: gateway, source: 'file' });
+}
+
+/** What a gateway's file says of writes. */
+export interface FileSwitch {
+  readonly tenant: TenantId;
+  /** The gateway's name: each lifts only the stops of its own file. */
+  readonly gateway: string;
+  readonly isOff: boolean;
+}
+
+interface FreezePorts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly policy: () => Policy;
+}
+
+async function begin(
+  { store, clock, random }: FreezePorts & { readonly random: Random },
+  tenant: TenantId,
+  said: Pick<Freeze, 'scope' | 'reason' | 'by' | 'source'>,
+): Promise<Freeze> {
+  const at = clock.now();
+  const id = newFreezeId(at, random.bytes(10));
+  const freeze: Freeze = { id, ...said, at, releasedAt: null };
+  const commit = await store.commit({
+    tenant,
+    at,
+    acts: [{ act: id, expectStep: 0, entries: [{ type: 'freeze', freeze }] }],
+  });
+  if (commit.kind === 'committed') return freeze;
+  throw new Error(`a fresh freeze met a ${commit.conflict.kind} conflict`);
 }

@@ -37,6 +37,8 @@ export interface GateSettings {
   readonly policy: () => Policy;
   readonly score: (policy: Policy) => Score;
   readonly links: Links;
+  /** Whether the configuration file says that nothing is to be written; absent: it does not. */
+  readonly isStoppedByFile?: () => boolean;
 }
 
 /** What the calls of one gate share. Holds no state that a restart would lose. */

@@ -88,10 +88,13 @@ export function leafMembers(body: EntryBody, binds: string | null): LeafMembers 
       return { type: body.type, origin: body.origin };
     case 'rollback':
       return { type: body.type, compensated_by: body.compensatedBy };
-    case 'freeze':
-      return { type: body.type, freeze: body.freeze.id, scope: body.freeze.scope.kind };
+    case 'freeze': {
+      const { id, scope, source } = body.freeze;
+      const about = source === undefined ? {} : { source };
+      return { type: body.type, freeze: id, scope: scope.kind, ...about };
+    }
     case 'release':
-      return { type: body.type, freeze: body.freezeId };
+      return releaseMembers(body);
     case 'policy':
       return { type: body.type, digest: body.digest, mode: body.mode };
     case 'credential': {
@@ -99,6 +102,18 @@ export function leafMembers(body: EntryBody, binds: string | null): LeafMembers 
       return { type, change, credential: credential.id, holder: credential.holder.kind };
     }
   }
+}
+
+function releaseMembers(body: EntryBody & { type: 'release' }): LeafMembers {
+  const { type, freezeId, source, credential, quorum, missing } = body;
+  return {
+    type,
+    freeze: freezeId,
+    ...(source === undefined ? {} : { source }),
+    ...(credential === undefined ? {} : { credential }),
+    ...(quorum === undefined ? {} : { quorum }),
+    ...(missing === undefined ? {} : { missing }),
+  };
 }
 
 function proposalMembers(body: EntryBody & { type: 'proposal' }): LeafMembers {

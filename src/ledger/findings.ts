@@ -34,10 +34,12 @@ export const LEDGER_FINDINGS = [
   'approval-by-proposer',
   'allow-without-approval',
   'intent-without-allow',
+  'intent-under-stop',
   'outcome-without-intent',
   'outcome-mismatch',
   'applied-twice',
   'rollback-unlinked',
+  'release-unlawful',
   'findings-omitted',
 ] as const;
 export type LedgerFindingCode = (typeof LEDGER_FINDINGS)[number];

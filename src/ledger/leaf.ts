@@ -4,6 +4,7 @@ import { canonicalJson, type Digest } from '../lib/canonical.ts';
 import { textOfUtf8 } from '../lib/bytes.ts';
 import type { Json } from '../lib/json.ts';
 import { REFERENCE_LENGTH_MAX, type EntryBody, type OutcomeEntry } from '../model/entry.ts';
+import { FREEZE_SCOPES } from '../model/freeze.ts';
 import { EFFECT_CLASSES, type EffectClass, type Reversibility, type Risk } from '../model/plan.ts';
 
 /** An entry bundle gives a leaf's length in 16 bits. */
@@ -101,9 +102,22 @@ export type LeafMembers =
   | {
       readonly type: 'freeze';
       readonly freeze: string;
-      readonly scope: 'all' | 'agent' | 'target' | 'run';
+      readonly scope: (typeof FREEZE_SCOPES)[number];
+      /** Absent where a person made it. */
+      readonly source?: 'file';
     }
-  | { readonly type: 'release'; readonly freeze: string }
+  | {
+      readonly type: 'release';
+      readonly freeze: string;
+      /** Absent where a person spoke. */
+      readonly source?: 'file';
+      /** Absent where the file spoke, and in entries written before it was kept. */
+      readonly credential?: string;
+      /** Absent in entries written before there was a quorum. */
+      readonly quorum?: number;
+      /** Absent where the freeze is released by this entry. */
+      readonly missing?: number;
+    }
   | {
       readonly type: 'policy';
       readonly digest: Digest;
@@ -219,9 +233,18 @@ const schema: z.ZodType<Leaf> = z.discriminatedUnion('type', [
     ...common,
     type: z.literal('freeze'),
     freeze: id,
-    scope: z.enum(['all', 'agent', 'target', 'run']),
+    scope: z.enum(FREEZE_SCOPES),
+    source: z.literal('file').exactOptional(),
   }),
-  z.strictObject({ ...common, type: z.literal('release'), freeze: id }),
+  z.strictObject({
+    ...common,
+    type: z.literal('release'),
+    freeze: id,
+    source: z.literal('file').exactOptional(),
+    credential: id.exactOptional(),
+    quorum: z.int().min(1).exactOptional(),
+    missing: z.int().min(1).exactOptional(),
+  }),
   z.strictObject({
     ...common,
     type: z.literal('policy'),

@@ -8,6 +8,7 @@ import { planDigest } from '../model/plan.ts';
 import { bindsTo } from './entry.ts';
 import type { Findings, LedgerFindingCode } from './findings.ts';
 import type { Leaf, LeafOf } from './leaf.ts';
+import { Stops, stopSubjectOf, type StopSubject } from './stops.ts';
 
 /** An entry whose leaf is sound. `body` is null where its payload was not looked at, or is broken. */
 export interface VerifiedEntry {
@@ -51,6 +52,7 @@ interface Act {
 interface ProposalFacts {
   state: State;
   opening: LeafOf<'proposal'> | null;
+  subject: StopSubject | null;
   /** From the payload: what the plan's digest is over, beside the plan. */
   draft: { readonly target: string; readonly operation: string } | null;
   readonly approvals: LeafOf<'approval'>[];
@@ -76,6 +78,7 @@ export class Meaning {
   readonly #acts = new Map<string, Act>();
   readonly #ids = new Set<string>();
   readonly #counts = new Map<Leaf['type'], number>();
+  readonly #stops = new Stops();
 
   constructor(findings: Findings, origin: string) {
     this.#findings = findings;
@@ -92,6 +95,7 @@ export class Meaning {
     this.#acts.set(leaf.act, act);
     this.#chain(act, entry);
     if (ACT_KIND[leaf.type] === 'proposal') this.#proposal(act, entry);
+    if (ACT_KIND[leaf.type] === 'freeze') this.#stop(entry);
     act.step = leaf.step;
     act.last = hash;
     act.latest.set(leaf.type, { leaf, hash });
@@ -149,6 +153,7 @@ export class Meaning {
     switch (leaf.type) {
       case 'proposal':
         act.proposal.opening = leaf;
+        act.proposal.subject = stopSubjectOf(leaf, entry.body);
         if (entry.body?.type === 'proposal') act.proposal.draft = entry.body.draft;
         return;
       case 'preview':
@@ -173,6 +178,14 @@ export class Meaning {
       default:
         return;
     }
+  }
+
+  #stop(entry: VerifiedEntry): void {
+    const { leaf, body } = entry;
+    if (leaf.type === 'freeze') this.#stops.begin(leaf, body);
+    if (leaf.type !== 'release') return;
+    const unlawful = this.#stops.speak(leaf, body);
+    if (unlawful !== undefined) this.#add('release-unlawful', entry, unlawful);
   }
 
   #move(act: Act, entry: VerifiedEntry, to: State, staysIn: readonly State[] = []): void {
@@ -236,6 +249,9 @@ export class Meaning {
     if (!isAllowed) {
       this.#add('intent-without-allow', entry, 'no decision allows exactly this plan');
     }
+    const { subject } = act.proposal;
+    const stop = subject === null ? undefined : this.#stops.covering(subject);
+    if (stop !== undefined) this.#add('intent-under-stop', entry, `the stop ${stop} was on`);
     const attempt = (latest(act, 'intent')?.leaf.attempt ?? 0) + 1;
     if (leaf.attempt !== attempt) {
       const message = `expected attempt ${attempt}, found ${leaf.attempt}`;
@@ -294,6 +310,7 @@ function newAct(kind: ActKind): Act {
     proposal: {
       state: 'proposed',
       opening: null,
+      subject: null,
       draft: null,
       approvals: [],
       waited: new Set(),

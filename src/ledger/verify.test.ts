@@ -27,6 +27,8 @@ import { need } from '../../test/support/gate.ts';
 import { textOfUtf8, utf8 } from '../lib/bytes.ts';
 import { canonicalJson } from '../lib/canonical.ts';
 import type { EntryBody } from '../model/entry.ts';
+import type { FreezeScope } from '../model/freeze.ts';
+import { freezeId } from '../model/ids.ts';
 import { signCheckpoint } from './checkpoint.ts';
 import { openEntry } from './entry.ts';
 import { LEDGER_FINDINGS, type LedgerFindingCode } from './findings.ts';
@@ -445,6 +447,70 @@ const UNLAWFUL: readonly (readonly [string, LedgerFindingCode, readonly EntryBod
     ],
   ],
 ];
+
+/** Of acts of their own, one after the other. */
+const STOP_ID = 'frz_00000000000000000000000000';
+const STOPPED = (scope: FreezeScope): EntryBody => ({
+  type: 'freeze',
+  freeze: { id: need(freezeId(STOP_ID)), scope, reason: 'r', by: 'ada', at: 1, releasedAt: null },
+});
+const VOICE = { type: 'release', freezeId: STOP_ID, reason: 'r', quorum: 2 } as const;
+const WRITTEN: readonly EntryBody[] = [
+  proposed(),
+  PREVIEW,
+  decided('allow', SHOWN.planDigest),
+  intended(SHOWN.planDigest),
+];
+
+async function stopped(...bodies: readonly EntryBody[]): Promise<readonly string[]> {
+  const log = new MemoryLog();
+  log.append('log', { type: 'genesis', origin: ORIGIN });
+  for (const body of bodies) {
+    log.append(body.type === 'freeze' || body.type === 'release' ? STOP_ID : ACT, body);
+  }
+  return codes(await verify(await published(log, [])));
+}
+
+test('an intent under a stop that covers it is found, and one of something else is not', async () => {
+  const covering: readonly FreezeScope[] = [
+    { kind: 'all' },
+    { kind: 'tenant' },
+    { kind: 'agent', name: 'ledger-bot' },
+    { kind: 'target', name: 'orders-db' },
+    { kind: 'run', name: 'run-1' },
+  ];
+  for (const scope of covering) {
+    assert.deepEqual(await stopped(STOPPED(scope), ...WRITTEN), ['intent-under-stop']);
+    const lifted = { ...VOICE, by: 'ada', quorum: 1 };
+    assert.deepEqual(await stopped(STOPPED(scope), lifted, ...WRITTEN), []);
+    assert.deepEqual(await stopped(...WRITTEN, STOPPED(scope)), []);
+  }
+  for (const kind of ['agent', 'target', 'run'] as const) {
+    assert.deepEqual(await stopped(STOPPED({ kind, name: 'ledger-bot2' }), ...WRITTEN), []);
+  }
+});
+
+test('a release with one voice counted twice, with too few, or after the last is found', async () => {
+  const all = STOPPED({ kind: 'all' });
+  const open = (by: string, credential: string): EntryBody => ({
+    ...VOICE,
+    by,
+    credential,
+    missing: 1,
+  });
+  const last = (by: string, credential: string): EntryBody => ({ ...VOICE, by, credential });
+  assert.deepEqual(await stopped(all, open('ada', 'c1'), last('ben', 'c2')), []);
+  const unlawful = [
+    [open('ada', 'c1'), open('ada', 'c1')],
+    [open('ada', 'c1'), open('ada', 'c2')],
+    [last('ada', 'c1')],
+    [open('ada', 'c1'), last('ada', 'c2')],
+    [open('ada', 'c1'), last('ben', 'c2'), last('cy', 'c3')],
+  ];
+  for (const voices of unlawful) {
+    assert.deepEqual(await stopped(all, ...voices), ['release-unlawful']);
+  }
+});
 
 for (const [what, code, bodies] of UNLAWFUL) {
   test(`${what} is found, though everything is signed: ${code}`, async () => {

@@ -1,7 +1,7 @@
 /** What the HTTP API under `/v1` takes and gives; the SDK, the CLI and MCP use the same shapes. */
 import type { JsonObject } from '../lib/json.ts';
 import type { Approval, Decision } from './decision.ts';
-import type { Freeze, FreezeScope } from './freeze.ts';
+import type { Freeze, FreezeScope, Voice } from './freeze.ts';
 import type { OutcomeEntry } from './entry.ts';
 import type { State } from './lifecycle.ts';
 import type { Assessment, Effect, PlanDifference } from './plan.ts';
@@ -137,9 +137,20 @@ export interface RowPage {
   readonly missing: { readonly rows: number; readonly reason: string } | null;
 }
 
+/** A stop, and how far its release has come. */
+export interface FreezeView extends Freeze {
+  readonly voices: readonly Voice[];
+  /** How many distinct people release it by the policy in force, how many of them have spoken. */
+  readonly release: {
+    readonly quorum: number;
+    readonly spoken: number;
+    readonly missing: number;
+  };
+}
+
 /** Answer of `GET /v1/freezes`. */
 export interface FreezePage {
-  readonly items: readonly Freeze[];
+  readonly items: readonly FreezeView[];
 }
 
 /** Answer of `GET /v1/status`: no credential needed, nothing secret. */

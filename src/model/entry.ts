@@ -44,6 +44,14 @@ export type EntryBody =
       readonly freezeId: string;
       readonly by: string;
       readonly reason: string;
+      /** The configuration file of the gateway `by`; absent: a person. */
+      readonly source?: 'file';
+      /** The person's credential; absent where the file speaks. */
+      readonly credential?: string;
+      /** How many distinct people had to speak, by the policy in force. */
+      readonly quorum?: number;
+      /** How many still have to: then the freeze stays on. Absent: it is released. */
+      readonly missing?: number;
     }
   | {
       readonly type: 'policy';

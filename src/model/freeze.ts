@@ -1,18 +1,35 @@
 import type { FreezeId } from './ids.ts';
 
-/** What a freeze covers. */
+/**
+ * What a freeze covers: every tenant of the store, the tenant whose operator made it, or one name
+ * within that tenant. Names are compared as they are: an agent under another name is another agent.
+ */
 export type FreezeScope =
-  | { readonly kind: 'all' }
+  | { readonly kind: 'all' | 'tenant' }
   | { readonly kind: 'agent' | 'target' | 'run'; readonly name: string };
+
+export const FREEZE_SCOPES = ['all', 'tenant', 'agent', 'target', 'run'] as const;
 
 /** A switch that is on: no new effects within its scope. */
 export interface Freeze {
   readonly id: FreezeId;
   readonly scope: FreezeScope;
   readonly reason: string;
+  /** A person's name; of a freeze that a configuration file made, the name of its gateway. */
   readonly by: string;
+  /** Absent: a person. */
+  readonly source?: 'file';
   readonly at: number;
   readonly releasedAt: number | null;
+  /** Who spoke for its release, oldest first; absent: nobody yet. */
+  readonly voices?: readonly Voice[];
+}
+
+/** One person's word, or that of the configuration file, that a freeze may be released. */
+export interface Voice {
+  readonly by: string;
+  readonly source?: 'file';
+  readonly at: number;
 }
 
 /** What a proposal would touch, for the question whether a freeze covers it. */
@@ -26,6 +43,7 @@ export interface FreezeSubject {
 export function covers(scope: FreezeScope, subject: FreezeSubject): boolean {
   switch (scope.kind) {
     case 'all':
+    case 'tenant':
       return true;
     case 'agent':
       return scope.name === subject.agent;

@@ -108,6 +108,12 @@ export interface Route {
   readonly expiresAfterMs: number;
 }
 
+/** How many distinct operators release a stop, and of which groups (none: any operator). */
+export interface ReleaseRule {
+  readonly quorum: number;
+  readonly groups: readonly string[];
+}
+
 export interface Person {
   readonly name: string;
   readonly roles: readonly Role[];
@@ -134,6 +140,7 @@ export interface Policy {
   readonly duplicates: { readonly windowMs: number; readonly repeatable: readonly Match[] };
   /** What relies on what is written to; makes risk higher, and nothing else. */
   readonly dependents: readonly DependentLine[];
+  readonly stop: { readonly release: ReleaseRule };
   readonly routes: ReadonlyMap<string, Route>;
   /** The route of `confirm`, of critical risk, and where a line names none. */
   readonly defaultRoute: string;

@@ -331,7 +331,7 @@ export interface ActChange {
 }
 
 export interface Guard {
-  /** The commit conflicts where a freeze that is on covers this. */
+  /** The commit conflicts where a freeze that is on covers this; those of scope `all` of any tenant too. */
   readonly notFrozen?: FreezeSubject;
   /** Takes keys for a proposal that this commit changes. */
   readonly keys?: KeyClaim;
@@ -433,7 +433,10 @@ export interface Store {
     lines: readonly BudgetLine[],
     now: number,
   ): Promise<readonly number[]>;
-  /** Every freeze that is on, and those released at or after `since`. */
+  /**
+   * Every freeze that is on for the tenant, and those released at or after `since`: its own, and
+   * those of scope `all` of every tenant, without the others' reasons and names.
+   */
   freezes(tenant: TenantId, since: number): Promise<readonly Freeze[]>;
   credential(
     id: CredentialId,

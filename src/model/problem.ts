@@ -57,6 +57,16 @@ export const PROBLEMS = {
   'proposal-unknown': { status: 404, title: 'there is no such proposal here', acts: 'caller' },
   'route-unknown': { status: 404, title: 'there is no such resource', acts: 'caller' },
   'freeze-unknown': { status: 404, title: 'there is no such freeze', acts: 'caller' },
+  'release-not-named': {
+    status: 403,
+    title: 'the policy lets others release a stop',
+    acts: 'operator',
+  },
+  'release-spoken': {
+    status: 409,
+    title: 'this person has spoken for this release already',
+    acts: 'nobody',
+  },
   'credential-holder-unknown': {
     status: 404,
     title: 'the configuration does not name this agent or person',

@@ -49,10 +49,14 @@ export interface Proposal {
   }[];
 }
 
-/** What a freeze would have to cover to stop this proposal. */
+/**
+ * What a freeze would have to cover to stop this proposal. Who takes back what an agent wrote is
+ * part of no run: a stop of the agent or of its run holds up the agent, not the people who mend it.
+ */
 export function subjectOf(proposal: Proposal): FreezeSubject {
   const { proposer, draft } = proposal;
-  return { agent: proposer.name, target: draft.target, run: draft.run ?? null };
+  const run = proposer.kind === 'person' ? null : (draft.run ?? null);
+  return { agent: proposer.name, target: draft.target, run };
 }
 
 /** Where an entry stands, as far as the fold needs it. */

@@ -60,6 +60,12 @@ export function buildPolicy(
       repeatable: (file.duplicates?.repeatable ?? []).map(matchOf),
     },
     dependents: (file.dependents ?? []).map(dependentOf),
+    stop: {
+      release: {
+        quorum: file.stop?.release?.quorum ?? 1,
+        groups: many(file.stop?.release?.groups),
+      },
+    },
     routes: routesOf(file),
     defaultRoute,
   };

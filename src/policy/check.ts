@@ -3,6 +3,7 @@ import { isJsonObject, type Json } from '../lib/json.ts';
 import { nearest } from '../lib/nearest.ts';
 import type { Policy } from '../model/policy.ts';
 import { isPattern } from './match.ts';
+import { mayRelease } from './release.ts';
 import { routeSatisfied } from './route.ts';
 import { many, pathText, type FileShape, type MatchShape, type PermissionShape } from './shape.ts';
 import { hasPassword, isSecretName, isWrittenOut } from './secrets.ts';
@@ -17,6 +18,7 @@ export function checkReferences(file: FileShape, policy: Policy, source: Source)
     ...matchFaults(file),
     ...routeReferences(file, policy),
     ...routeFaults(file, policy),
+    ...releaseFaults(file, policy),
     ...emptyBounds(file),
     ...ruleFaults(file),
     ...dependentFaults(file),
@@ -216,6 +218,17 @@ function routeFaults(file: FileShape, policy: Policy): readonly Found[] {
     const message = `expected people with the role \`approver\` to fill route \`${name}\`, found ${missing} missing; add people or lower the quorum`;
     return [{ path: ['routes', name], message }];
   });
+}
+
+/** A stop that all operators together cannot lift would stay for good. */
+function releaseFaults(file: FileShape, policy: Policy): readonly Found[] {
+  if (file.stop?.release === undefined) return [];
+  const { release } = policy.stop;
+  const able = [...policy.people.values()].filter((person) => mayRelease(release, person));
+  if (able.length >= release.quorum) return [];
+  const where = release.groups.length === 0 ? '' : ` in ${release.groups.join(', ')}`;
+  const message = `expected at least ${release.quorum} people with the role \`operator\`${where} to release a stop, found ${able.length}; add people or lower the quorum`;
+  return [{ path: ['stop', 'release'], message }];
 }
 
 function emptyBounds(file: FileShape): readonly Found[] {

@@ -704,8 +704,10 @@ const WHOLE: Whole<FileShape> = {
   listen: '127.0.0.1:7878',
   allowedHosts: ['a.example'],
   mode: 'active',
+  writes: { enabled: true },
+  stop: { release: { quorum: 1, groups: ['finance'] } },
   targets: { crm: { kind: 'fake' } },
-  people: { ann: { roles: ['approver'], groups: ['finance'] } },
+  people: { ann: { roles: ['approver', 'operator'], groups: ['finance'] } },
   agents: { bot: { owner: 'ann', permissions: [{ ...PERMISSION, tier: 'confirm' }] } },
   never: [{ name: 'n', match: MATCH, reason: 'r' }],
   dependents: [

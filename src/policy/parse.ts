@@ -60,11 +60,11 @@ const SECRET_SETTING = /(?:url|password|secret|token|key)$/i;
 
 /**
  * Digests what the file says, not how it is laid out: comments, quotes and the order of keys do
- * not count, the order of lists does. Left out: `listen`, `allowedHosts`, and the settings of
- * targets that may hold a secret.
+ * not count, the order of lists does. Left out: `listen`, `allowedHosts`, the switch `writes`, which
+ * has entries of its own in the ledger, and the settings of targets that may hold a secret.
  */
 function digestOf(file: FileShape): Digest {
-  const { listen: _listen, allowedHosts: _allowedHosts, targets, ...rest } = file;
+  const { listen: _listen, allowedHosts: _hosts, writes: _writes, targets, ...rest } = file;
   const kept: JsonObject = rest;
   return targets === undefined
     ? digestJson(kept)

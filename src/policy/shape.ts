@@ -100,6 +100,10 @@ export type FileShape = {
   readonly listen?: string;
   readonly allowedHosts?: readonly string[];
   readonly mode?: 'active' | 'observe';
+  readonly writes?: { readonly enabled?: boolean };
+  readonly stop?: {
+    readonly release?: { readonly quorum?: number; readonly groups?: OneOrMany<string> };
+  };
   readonly targets?: {
     readonly [name: string]: { readonly kind: string; readonly [setting: string]: Json };
   };

@@ -8,7 +8,7 @@ import { readLines } from '../../src/cli/render-read.ts';
 import { rowPageLines, type RowsShown } from '../../src/cli/render-rows.ts';
 import { freezeLines, listLines, resultLines } from '../../src/cli/render-result.ts';
 import { reportLines } from '../../src/cli/ledger.ts';
-import type { Freeze } from '../../src/model/freeze.ts';
+import type { FreezeView } from '../../src/model/api.ts';
 import type { ProposalView } from '../../src/model/api.ts';
 import { newEvidenceId, newFreezeId, type EvidenceId } from '../../src/model/ids.ts';
 import type { ReadResult } from '../../src/model/read.ts';
@@ -312,13 +312,15 @@ test('a page beyond the rows says how many there are and names the last one', ()
 test('headings of lists, stops and ledgers keep to a narrow terminal', () => {
   const narrow = { ...LOOK, columns: 44 };
   const name = 'a-rather-long-name-of-an-agent-that-goes-on-and-on-and-on';
-  const freeze: Freeze = {
+  const freeze: FreezeView = {
     id: newFreezeId(1, new Uint8Array(10)),
     scope: { kind: 'agent', name },
     reason: 'it repeats itself',
     by: 'ada',
     at: NOW,
     releasedAt: null,
+    voices: [{ by: 'gateway-1', source: 'file', at: NOW }],
+    release: { quorum: 2, spoken: 1, missing: 1 },
   };
   const report = {
     ok: true,

@@ -4,6 +4,7 @@ import type { CredentialPort } from '../../src/server/auth.ts';
 import type { Gate } from '../../src/gate.ts';
 import type {
   CredentialSummary,
+  FreezeView,
   GatewayStatus,
   OperationView,
   ProposalSummary,
@@ -12,7 +13,6 @@ import type {
   RowPage,
 } from '../../src/model/api.ts';
 import type { DependentsView } from '../../src/model/dependents.ts';
-import type { Freeze } from '../../src/model/freeze.ts';
 import {
   newCredentialId,
   newFreezeId,
@@ -330,13 +330,15 @@ export const VIEW: ProposalView = {
   history: [{ type: 'proposal', at: AT, index: 1 }],
 };
 
-export const FREEZE: Freeze = {
+export const FREEZE: FreezeView = {
   id: FREEZE_ID,
   scope: { kind: 'agent', name: 'ledger-bot' },
   reason: 'looks wrong',
   by: 'olga',
   at: AT,
   releasedAt: null,
+  voices: [],
+  release: { quorum: 1, spoken: 0, missing: 1 },
 };
 
 export const STATUS: GatewayStatus = {

@@ -29,8 +29,8 @@ export function fakeClock(start = Date.UTC(2026, 0, 1)): Clock & { advance(ms: n
 }
 
 /** Bytes that differ from call to call and are the same from run to run. */
-export function countingRandom(): Random {
-  let counter = 0;
+export function countingRandom(start = 0): Random {
+  let counter = start % 2 ** 31;
   return {
     bytes(count) {
       counter += 1;

@@ -59,16 +59,22 @@ export interface TestGateOptions {
   readonly policy?: string;
   readonly holds?: boolean;
   readonly journals?: boolean;
+  /** Of the store; in memory where it is left out. */
+  readonly path?: string;
+  /** Of the gateway before, where this is the one after it. */
+  readonly target?: FakeTarget;
+  readonly clock?: ReturnType<typeof fakeClock>;
+  readonly isStoppedByFile?: () => boolean;
 }
 
 export async function testGate(options: TestGateOptions = {}): Promise<TestGate> {
-  const clock = fakeClock();
-  const random = countingRandom();
-  const target = fakeTarget('kv', { a: '1', b: '2' });
+  const clock = options.clock ?? fakeClock();
+  const random = countingRandom(clock.now());
+  const target = options.target ?? fakeTarget('kv', { a: '1', b: '2' });
   target.holds = options.holds ?? false;
   target.journals = options.journals ?? false;
   const sequencer = createSequencer({ gateway: { id: 'test' } });
-  const store = await openSqliteStore({ path: ':memory:', sequencer, random });
+  const store = await openSqliteStore({ path: options.path ?? ':memory:', sequencer, random });
   let policy = parseConfiguration(options.policy ?? POLICY, 'test.yaml').policy;
   const waitingShown: string[] = [];
   const open = (): OpenGate =>
@@ -87,6 +93,7 @@ export async function testGate(options: TestGateOptions = {}): Promise<TestGate>
         policy: () => policy,
         score: scoreOf,
         links: { human: () => null },
+        ...(options.isStoppedByFile && { isStoppedByFile: options.isStoppedByFile }),
       },
     );
   return {

@@ -211,19 +211,35 @@ const bodies: fc.Arbitrary<EntryBody> = fc.oneof(
   fc.record({ type: fc.constant('rollback'), compensatedBy: proposalIds }),
   fc.record({
     type: fc.constant('freeze'),
-    freeze: fc.record({
-      id: freezeIds,
-      scope: fc.oneof(
-        fc.record({ kind: fc.constant('all') }),
-        fc.record({ kind: fc.constantFrom('agent', 'target', 'run'), name: text }),
-      ),
-      reason: text,
-      by: text,
-      at: count,
-      releasedAt: orNull(count),
-    }),
+    freeze: fc.record(
+      {
+        id: freezeIds,
+        scope: fc.oneof(
+          fc.record({ kind: fc.constantFrom('all', 'tenant') }),
+          fc.record({ kind: fc.constantFrom('agent', 'target', 'run'), name: text }),
+        ),
+        reason: text,
+        by: text,
+        at: count,
+        releasedAt: orNull(count),
+        source: fc.constant('file' as const),
+      },
+      { requiredKeys: ['id', 'scope', 'reason', 'by', 'at', 'releasedAt'] },
+    ),
   }),
-  fc.record({ type: fc.constant('release'), freezeId: freezeIds, by: text, reason: text }),
+  fc.record(
+    {
+      type: fc.constant('release'),
+      freezeId: freezeIds,
+      by: text,
+      reason: text,
+      source: fc.constant('file' as const),
+      credential: credentialIds,
+      quorum: fc.integer({ min: 1, max: 20 }),
+      missing: fc.integer({ min: 1, max: 20 }),
+    },
+    { requiredKeys: ['type', 'freezeId', 'by', 'reason'] },
+  ),
   fc.record({
     type: fc.constant('policy'),
     digest,

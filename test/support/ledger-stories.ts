@@ -238,8 +238,18 @@ const STORIES: readonly Story[] = [
   (tell, random) => {
     const id = need(freezeId(actOf(random).replace('prop_', 'frz_')));
     const freeze = { id, reason: 'a test', by: 'ada', at: AT, releasedAt: null };
-    tell(id, { type: 'freeze', freeze: { ...freeze, scope: { kind: 'run', name: 'run-1' } } });
+    tell(id, { type: 'freeze', freeze: { ...freeze, scope: { kind: 'run', name: 'run-2' } } });
     tell(id, { type: 'release', freezeId: id, by: 'ada', reason: 'over' });
+  },
+  // A stop by the file, which two have to release: the file and a person.
+  (tell, random) => {
+    const id = need(freezeId(actOf(random).replace('prop_', 'frz_')));
+    const made = { id, reason: 'a test', by: 'gateway-1', source: 'file', at: AT } as const;
+    const scope = { kind: 'agent', name: 'other-bot' } as const;
+    tell(id, { type: 'freeze', freeze: { ...made, scope, releasedAt: null } });
+    const release = { type: 'release', freezeId: id, reason: 'over', quorum: 2 } as const;
+    tell(id, { ...release, by: 'gateway-1', source: 'file', missing: 1 });
+    tell(id, { ...release, by: 'ada', credential: PERSON_CREDENTIAL });
   },
   // A credential, a policy.
   (tell, random) => {

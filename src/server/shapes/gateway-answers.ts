@@ -1,4 +1,5 @@
 /** What the HTTP API gives about itself: stops, credentials, status, problems. */
+import { FREEZE_SCOPES } from '../../model/freeze.ts';
 import { PROBLEMS } from '../../model/problem.ts';
 import {
   AT,
@@ -14,14 +15,32 @@ import {
 } from './schema.ts';
 import type { JsonSchema } from './shape.ts';
 
-export const FREEZE_VIEW: JsonSchema = object({
-  id: TEXT,
-  scope: object({ kind: oneOf('all', 'agent', 'target', 'run'), name: TEXT }, ['name']),
-  reason: TEXT,
-  by: TEXT,
-  at: AT,
-  releasedAt: AT_OR_NULL,
-});
+const BY_FILE: JsonSchema = described(
+  { type: 'string', const: 'file' },
+  'absent where a person did',
+);
+
+export const FREEZE_VIEW: JsonSchema = object(
+  {
+    id: TEXT,
+    scope: object({ kind: oneOf(...FREEZE_SCOPES), name: TEXT }, ['name']),
+    reason: TEXT,
+    by: described(TEXT, 'a person; the name of a gateway where its configuration file stopped'),
+    source: BY_FILE,
+    at: AT,
+    releasedAt: AT_OR_NULL,
+    voices: described(
+      list(object({ by: TEXT, source: BY_FILE, at: AT }, ['source'])),
+      'who spoke for the release, oldest first',
+    ),
+    release: object({
+      quorum: described(WHOLE, 'how many distinct people release it'),
+      spoken: WHOLE,
+      missing: WHOLE,
+    }),
+  },
+  ['source'],
+);
 
 export const FREEZE_PAGE: JsonSchema = object({ items: list(FREEZE_VIEW) });
 

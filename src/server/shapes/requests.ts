@@ -78,7 +78,7 @@ export const FREEZE: Shape<FreezeBody> = shape(
       type: 'object',
       required: ['kind'],
       oneOf: [
-        closed({ kind: { type: 'string', const: 'all' } }),
+        closed({ kind: oneOf('all', 'tenant') }),
         closed({ kind: oneOf('agent', 'target', 'run'), name: NAME }),
       ],
     },

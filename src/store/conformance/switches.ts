@@ -23,6 +23,7 @@ export function testFreezes(test: StoreTest): void {
 
   const covering: readonly FreezeScope[] = [
     { kind: 'all' },
+    { kind: 'tenant' },
     { kind: 'agent', name: 'ledger-bot' },
     { kind: 'target', name: 'billing' },
     { kind: 'run', name: '42' },
@@ -42,10 +43,55 @@ export function testFreezes(test: StoreTest): void {
     });
   }
 
+  test('a freeze for everything stops every tenant, and says another tenant nothing of it', async ({
+    store,
+    reopen,
+  }) => {
+    const foreign = { ...freezeChange(id, { kind: 'all' }), tenant: GLOBEX };
+    await committed(store, foreign);
+    const reopened = await reopen();
+    assert.equal((await conflicting(reopened, guarded)).kind, 'frozen');
+    const [seen] = await reopened.freezes(ACME, Infinity);
+    assert.deepEqual(seen, {
+      id,
+      scope: { kind: 'all' },
+      reason: 'stopped by another tenant',
+      by: 'another tenant',
+      at: NOW,
+      releasedAt: null,
+    });
+    assert.equal((await reopened.freezes(GLOBEX, Infinity))[0]?.reason, 'incident 7');
+    // Its release is the other tenant's: here the act has no entry to go on from.
+    assert.equal((await conflicting(reopened, releaseChange(id, NOW + 1))).kind, 'step');
+    await committed(reopened, { ...releaseChange(id, NOW + 9), tenant: GLOBEX });
+    assert.equal((await reopened.freezes(ACME, NOW + 9))[0]?.releasedAt, NOW + 9);
+    assert.deepEqual(await reopened.freezes(ACME, NOW + 10), []);
+    await committed(reopened, guarded);
+  });
+
+  test('a voice that is not the last is kept, and the freeze stays on', async ({
+    store,
+    reopen,
+  }) => {
+    await committed(store, freezeChange(id, { kind: 'all' }));
+    const voice = { type: 'release', freezeId: id, by: 'ada', reason: 'over', quorum: 2 } as const;
+    await committed(store, goOn(id, 1, [{ ...voice, missing: 1 }], { at: NOW + 1 }));
+    const reopened = await reopen();
+    assert.equal((await conflicting(reopened, guarded)).kind, 'frozen');
+    const [open] = await reopened.freezes(ACME, Infinity);
+    assert.deepEqual([open?.voices, open?.releasedAt], [[{ by: 'ada', at: NOW + 1 }], null]);
+    const file = { ...voice, by: 'gateway-1', source: 'file' } as const;
+    await committed(reopened, goOn(id, 2, [file], { at: NOW + 2 }));
+    const [released] = await reopened.freezes(ACME, 0);
+    assert.deepEqual(released?.voices?.[1], { by: 'gateway-1', source: 'file', at: NOW + 2 });
+    assert.equal(released?.releasedAt, NOW + 2);
+    await committed(reopened, guarded);
+  });
+
   test('a freeze of something else, or of another tenant, stops nothing', async ({ store }) => {
     await committed(store, freezeChange(freezeOf(1), { kind: 'agent', name: 'other-bot' }));
     await committed(store, freezeChange(freezeOf(2), { kind: 'target', name: 'crm' }));
-    await committed(store, { ...freezeChange(freezeOf(3), { kind: 'all' }), tenant: GLOBEX });
+    await committed(store, { ...freezeChange(freezeOf(3), { kind: 'tenant' }), tenant: GLOBEX });
     await committed(store, guarded);
   });
 

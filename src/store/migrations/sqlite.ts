@@ -124,4 +124,9 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX credentials_by_tenant ON credentials (tenant, id);
   `,
+  `
+  -- A stop for everything binds every tenant of the store.
+  CREATE INDEX freezes_of_all ON freezes (released_at, tenant)
+    WHERE json_extract(record, '$.scope.kind') = 'all';
+  `,
 ];

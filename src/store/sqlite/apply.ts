@@ -152,7 +152,7 @@ function foldOther(tables: Tables, tenant: TenantId, body: EntryBody, at: number
     case 'freeze':
       return tables.freezes.add(tenant, body.freeze);
     case 'release':
-      return tables.freezes.release(tenant, body.freezeId, at);
+      return tables.freezes.speak(tenant, body, at);
     case 'credential':
       if (body.change === 'added') return tables.credentials.add(tenant, body.credential);
       return tables.credentials.revoke(tenant, body.credential.id, at);
