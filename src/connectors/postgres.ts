@@ -26,7 +26,12 @@ import { carry } from './postgres/measure/measure.ts';
 import { readStructure } from './postgres/catalog/structure.ts';
 import { openRolesCheck } from './postgres/roles/findings.ts';
 import { openParser } from './postgres/text/parse.ts';
-import { OPERATIONS, proposedWrite, type ProposedContext } from './postgres/proposed/proposed.ts';
+import {
+  canonicalWrite,
+  OPERATIONS,
+  proposedWrite,
+  type ProposedContext,
+} from './postgres/proposed/proposed.ts';
 import { BulkShapes, KeyedQueue } from './postgres/session/queue.ts';
 import { openReads } from './postgres/read/read.ts';
 import { openReceipts } from './postgres/session/receipts.ts';
@@ -92,6 +97,7 @@ export async function openPostgresTarget(
     guarantee: 'transactional',
     operations: OPERATIONS,
     schemas: OPERATION_SCHEMAS,
+    canonical: (operation, args) => canonicalWrite(proposed, { operation, arguments: args }),
     async plan(request, signal) {
       let write: Write | undefined;
       try {

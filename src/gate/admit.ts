@@ -1,10 +1,11 @@
-import { digestJson } from '../lib/canonical.ts';
+import { digestJson, type Digest } from '../lib/canonical.ts';
 import type { Draft } from '../model/draft.ts';
 import type { ProposalEntry } from '../model/entry.ts';
-import { newProposalId, type ProposalId } from '../model/ids.ts';
+import { newProposalId, type ProposalId, type TenantId } from '../model/ids.ts';
 import type { Clock, KeyClaim, Random, Store, Targets } from '../model/ports.ts';
 import type { Principal } from '../model/principal.ts';
 import { Problem } from '../model/problem.ts';
+import type { Proposal } from '../model/proposal.ts';
 
 /** A draft that became a proposal, or that turned out to be one that is here already. */
 export type Admitted =
@@ -14,7 +15,7 @@ export type Admitted =
       readonly id: ProposalId;
       readonly entry: ProposalEntry;
       readonly claim: KeyClaim;
-      /** An earlier proposal with the same arguments under another key, within the window. */
+      /** An earlier proposal of the same intent under another key, within the window. */
       readonly duplicateOf: ProposalId | null;
     };
 
@@ -34,8 +35,8 @@ export interface AdmitRules {
 /**
  * Turns a draft into a proposal, or finds the one that it repeats.
  *
- * The gateway derives the key of an intent from tenant, target, operation and arguments; an agent
- * cannot choose a fresh one for the same intent. Nothing is durable yet: the key is taken in the
+ * The gateway derives the keys of an intent from tenant, target, operation and arguments, and from the
+ * canonical form that the target has for these; an agent cannot choose fresh ones for the same intent. Nothing is durable yet: the key is taken in the
  * commit that begins the proposal, so a race of two equal drafts is settled there. A crash here
  * leaves nothing. Throws `idempotency-key-reused` where a supplied key belongs to other arguments.
  */
@@ -47,7 +48,7 @@ export async function admit(
 ): Promise<Admitted> {
   const now = ports.clock.now();
   const entry = proposalEntry(ports.targets, principal, draft);
-  const { derivedKey } = entry;
+  const keys = await intentKeys(ports.targets, principal.tenant, draft, entry.derivedKey);
   const supplied =
     draft.idempotencyKey === undefined
       ? null
@@ -55,14 +56,15 @@ export async function admit(
   // A write that may lawfully repeat is the same intent only until it has settled.
   const appliedSince = rules.repeatable ? Number.MAX_SAFE_INTEGER : now - rules.duplicateWindowMs;
   const holders = await ports.store.keyHolders(principal.tenant, {
-    keys: [derivedKey],
+    keys,
     supplied,
     appliedSince,
   });
 
   if (holders.supplied !== undefined) {
     const first = await ports.store.proposal(principal.tenant, holders.supplied);
-    if (first?.derivedKey === derivedKey) return { kind: 'replay', id: holders.supplied };
+    const isSame = first !== undefined && (await isSameIntent(ports.targets, first, keys));
+    if (isSame) return { kind: 'replay', id: holders.supplied };
     throw new Problem(
       'idempotency-key-reused',
       'the idempotency key was used with other arguments; send the first arguments again or take another key',
@@ -82,7 +84,7 @@ export async function admit(
     kind: 'new',
     id,
     entry,
-    claim: { proposalId: id, keys: isFree ? [derivedKey] : [], appliedSince, supplied },
+    claim: { proposalId: id, keys: isFree ? keys : [], appliedSince, supplied },
     duplicateOf: duplicateOf?.id ?? null,
   };
 }
@@ -113,6 +115,38 @@ export function proposalEntry(targets: Targets, principal: Principal, draft: Dra
       draft.compensates ?? null,
     ]),
   };
+}
+
+/**
+ * The keys of an intent: `derivedKey`, of its arguments as they stand, and where the target knows more,
+ * of their canonical form. Both are claimed, so that a form that could not be made once hides nothing.
+ */
+export async function intentKeys(
+  targets: Targets,
+  tenant: TenantId,
+  { target: name, operation, arguments: args, compensates }: Draft,
+  derivedKey: Digest,
+): Promise<readonly Digest[]> {
+  const target = targets.find(name);
+  if (target?.canonical === undefined || compensates !== undefined) return [derivedKey];
+  if (!target.operations.includes(operation)) return [derivedKey];
+  try {
+    const form = await target.canonical(operation, args);
+    // Without the operation: where two of them have one form, they are one intent.
+    return form === null ? [derivedKey] : [derivedKey, digestJson([tenant, name, { form }])];
+  } catch {
+    return [derivedKey];
+  }
+}
+
+/** Whether an earlier proposal is the intent with these keys. */
+async function isSameIntent(
+  targets: Targets,
+  { tenant, draft, derivedKey }: Proposal,
+  keys: readonly Digest[],
+): Promise<boolean> {
+  const held = await intentKeys(targets, tenant, draft, derivedKey);
+  return held.some((key) => keys.includes(key));
 }
 
 /** The holder of the derived key: the same intent again, or a duplicate under another key. */

@@ -1,6 +1,6 @@
 /** The six ports through which the gate reaches the world. A stage takes first exactly those it may touch. */
 import type { Digest } from '../lib/canonical.ts';
-import type { JsonObject } from '../lib/json.ts';
+import type { Json, JsonObject } from '../lib/json.ts';
 import type { BudgetLine } from './budget.ts';
 import type { Conflict, EntryBody, EntryPosition, SealedEntry, TargetCode } from './entry.ts';
 import type { StructureNode } from './dependents.ts';
@@ -63,6 +63,12 @@ export interface Target {
    * ones did and all of them take effect or none. Absent: it is never given `PlanRequest.steps`.
    */
   readonly steps?: true;
+  /**
+   * The canonical form of what is asked for: equal for two intents only where these surely do the same to
+   * a target in the same state. Reaches no further than what is in memory. Null, a throw, or where it is
+   * absent: the arguments stand for themselves.
+   */
+  canonical?(operation: string, args: JsonObject): Promise<Json>;
   /**
    * Measures what the write would do now and leaves no change.
    * Never throws for what the target or the arguments did: that is `refused`.

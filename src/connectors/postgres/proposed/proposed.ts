@@ -1,10 +1,11 @@
 /** What an agent proposes to a `postgres` target, checked: its own SQL, or a structured write. */
 import { z } from 'zod';
-import type { JsonObject } from '../../../lib/json.ts';
+import type { Json, JsonObject } from '../../../lib/json.ts';
 import type { PlanRequest, Uploads } from '../../../model/ports.ts';
 import { Refused } from '../../connector.ts';
 import { below } from './binding.ts';
 import { openCopy, statementOfCopy, type CopyWrite } from './copy.ts';
+import { canonicalForm } from '../text/canonical.ts';
 import type { Parser } from '../text/parse.ts';
 import type { Parameter } from '../session/rows.ts';
 import type { PostgresSettings } from '../settings.ts';
@@ -51,6 +52,27 @@ export async function proposedWrite(
   if (compiled.kind === 'statement') return parsed(parser, settings, compiled);
   const copy = await openCopy(compiled, uploads, request.proposer);
   return { statement: statementOfCopy(copy), parameters: [], copy };
+}
+
+/**
+ * The canonical form of what is proposed: equal for two writes that surely do the same, whether as SQL
+ * or as JSON. Throws `Refused` as `proposedWrite` does; null where there is none.
+ */
+export async function canonicalWrite(
+  { parser, settings }: Pick<ProposedContext, 'parser' | 'settings'>,
+  { operation, arguments: args }: Pick<PlanRequest, 'operation' | 'arguments'>,
+): Promise<Json> {
+  const { schemas } = settings;
+  const compiled = isStructured(operation) ? compile(operation, args) : null;
+  if (compiled?.kind === 'import') {
+    const { table, upload, format, columns } = compiled;
+    const own = schemas.length === 1 ? `${schemas[0] ?? ''}.` : '';
+    const name = own !== '' && table.startsWith(own) ? table.slice(own.length) : table;
+    return { import: name, upload, format, columns };
+  }
+  const { text, parameters } = compiled ?? sqlOf(args);
+  const tree = await parser.tree(text, settings);
+  return tree === null ? null : { sql: canonicalForm(tree, parameters, schemas) };
 }
 
 interface Sql {

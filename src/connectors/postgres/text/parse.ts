@@ -21,9 +21,9 @@ export const PARSE_BOUNDS = {
   commentDepthMax: 64,
   startTimeoutMs: 10_000,
   queueMax: 256,
-  /** Judged statements that are kept, and the bytes of their texts. */
+  /** Judged statements that are kept, and the characters of their texts and trees. */
   keptMax: 1_000,
-  keptBytesMax: 4_194_304,
+  keptBytesMax: 16_777_216,
 } as const;
 
 /** What of the settings the text of a statement is judged by. */
@@ -33,6 +33,8 @@ export type ParseSettings = Pick<PostgresSettings, 'schemas' | 'softDelete' | 's
 export interface Parser {
   /** A statement that writes. */
   parse(text: string, settings: ParseSettings): Promise<Statement>;
+  /** The tree of a statement that writes, for `canonicalForm`; null where it is over the bounds of that. */
+  tree(text: string, settings: ParseSettings): Promise<string | null>;
   /** A statement that only reads. */
   parseRead(text: string, settings: Pick<ParseSettings, 'schemas'>): Promise<Query>;
   close(): Promise<void>;
@@ -73,12 +75,14 @@ export function openParser(): Parser {
     kept.set(key, answer);
     return answer;
   };
+  const accepted = async (text: string, settings: ParseSettings) => {
+    const answer = await judged({ mode: 'write', text, rules: writeRules(settings) });
+    assert(answer.kind === 'accepted', 'a write was judged as a read');
+    return answer;
+  };
   return {
-    async parse(text, settings) {
-      const answer = await judged({ mode: 'write', text, rules: writeRules(settings) });
-      assert(answer.kind === 'accepted', 'a write was judged as a read');
-      return answer.statement;
-    },
+    parse: async (text, settings) => (await accepted(text, settings)).statement,
+    tree: async (text, settings) => (await accepted(text, settings)).tree,
     async parseRead(text, { schemas }) {
       const answer = await judged({ mode: 'read', text, rules: { schemas } });
       assert(answer.kind === 'readable', 'a read was judged as a write');
@@ -124,15 +128,19 @@ class Kept {
   set(key: string, answer: Judged): void {
     if (this.#answers.has(key)) return;
     this.#answers.set(key, answer);
-    this.#bytes += key.length;
-    for (const oldest of this.#answers.keys()) {
+    this.#bytes += sizeOf(key, answer);
+    for (const [oldest, kept] of this.#answers) {
       const isFull =
         this.#answers.size > PARSE_BOUNDS.keptMax || this.#bytes > PARSE_BOUNDS.keptBytesMax;
       if (!isFull) return;
       this.#answers.delete(oldest);
-      this.#bytes -= oldest.length;
+      this.#bytes -= sizeOf(oldest, kept);
     }
   }
+}
+
+function sizeOf(key: string, answer: Judged): number {
+  return key.length + (answer.kind === 'accepted' ? (answer.tree?.length ?? 0) : 0);
 }
 
 class ParserThread {

@@ -7,6 +7,7 @@ import { parentPort } from 'node:worker_threads';
 import { hasSqlDetails, loadModule, parseSync, scanSync } from 'libpg-query';
 import { isJsonObject, type Json, type JsonObject } from '../../../lib/json.ts';
 import type { TargetCode } from '../../../model/entry.ts';
+import { treeText } from './canonical.ts';
 import { countQuery, softDelete, softTable, type SoftTable, type Taker } from './rewrite.ts';
 import { judge, judgeRead, type Query, type Statement, type SyntaxRules } from './statement.ts';
 import { objectOf, Rejection, type RelationName } from './tree.ts';
@@ -30,7 +31,13 @@ export type ParserRequest =
     };
 
 export type ParserAnswer =
-  | { readonly id: number; readonly kind: 'accepted'; readonly statement: Statement }
+  | {
+      readonly id: number;
+      readonly kind: 'accepted';
+      readonly statement: Statement;
+      /** What `canonicalForm` takes; null where it is over its bounds. */
+      readonly tree: string | null;
+    }
   | { readonly id: number; readonly kind: 'readable'; readonly query: Query }
   | {
       readonly id: number;
@@ -56,7 +63,8 @@ function answer(request: ParserRequest): ParserAnswer {
     if (request.mode === 'read') {
       return { id, kind: 'readable', query: judgeRead(tree, text, request.rules.schemas) };
     }
-    return { id, kind: 'accepted', statement: write(tree, text, request.rules) };
+    const statement = write(tree, text, request.rules);
+    return { id, kind: 'accepted', statement, tree: treeText(tree) };
   } catch (error) {
     if (error instanceof Rejection) {
       return { id, kind: 'rejected', code: error.code, reason: error.message, at: error.at };

@@ -1,5 +1,6 @@
 /** Texts made out of a statement's own text, each parsed again to make sure that it says what was meant. Pure. */
 import type { Json, JsonObject } from '../../../lib/json.ts';
+import { placeless } from './canonical.ts';
 import { listOf, objectOf, Rejection, unwrapped } from './tree.ts';
 
 /** What takes a text apart; both throw on what is not SQL. */
@@ -208,18 +209,6 @@ function only(tree: Json, kind: string): JsonObject | null {
 /** Whether two parts of trees say the same; where they stand does not matter. */
 function same(left: Json | undefined, right: Json | undefined): boolean {
   return JSON.stringify(placeless(left ?? null)) === JSON.stringify(placeless(right ?? null));
-}
-
-function placeless(value: Json): Json {
-  if (Array.isArray(value)) return listOf(value).map(placeless);
-  if (typeof value !== 'object' || value === null) return value;
-  const members = Object.entries(objectOf(value)).filter(
-    ([member]) =>
-      !/^(?:location|(?:rexpr_)?list_(?:start|end)|name_location|stmt_len|stmt_location)$/.test(
-        member,
-      ),
-  );
-  return Object.fromEntries(members.map(([member, each]) => [member, placeless(each)]));
 }
 
 function attempt(parse: () => Json): Json {
