@@ -10,6 +10,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Surroundings } from './connectors/connector.ts';
 import { CONNECTORS } from './connectors/index.ts';
 import { openGate, type OpenGate } from './gate.ts';
+import { openPast } from './gate/past.ts';
 import { createPublisher, type Publisher } from './ledger/publish.ts';
 import { createSequencer } from './ledger/sequencer.ts';
 import { createKeyFile, openSigner, originOf } from './ledger/signer.ts';
@@ -141,10 +142,11 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   await provideOperator(ground, false);
 
   const find = (name: string): Target | undefined => targets.get(name);
+  const targetsPort = { find, names: () => [...targets.keys()] };
   const gate = openGate(
     {
       store,
-      targets: { find, names: () => [...targets.keys()] },
+      targets: targetsPort,
       clock,
       random,
       notifier: SILENT,
@@ -175,6 +177,10 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   const startedAt = clock.now();
   const app = openApp({
     gate,
+    past: openPast(
+      { ...ground, targets: targetsPort, pause: nextTurn },
+      { policy: () => configuration.current().policy, score: scoreOf },
+    ),
     credentials: openCredentials({ ...ground, configuration: configuration.current }),
     operations: () => operationsOf(targets),
     resources: () => resourcesOf(targets),

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { addPolicyExplain } from './policy-explain.ts';
+import { addPolicyReplay } from './policy-replay.ts';
 import type { Shell } from './shell.ts';
 
 /** `policy`: what agents may do, looked at before it is in force. */
@@ -8,4 +9,5 @@ export function addPolicy(program: Command, shell: Shell): void {
     .command('policy')
     .description('look at what agents may do, and at what a change of it would mean');
   addPolicyExplain(group, shell);
+  addPolicyReplay(group, shell);
 }

@@ -17,6 +17,7 @@ import {
   FREEZE_ID,
   OPERATIONS,
   RESOURCES,
+  REPLAY_REPORT,
   OPERATOR,
   PERSON,
   PROPOSAL_ID,
@@ -122,6 +123,18 @@ test('each call of a person does so too', async (t) => {
   assert.equal(await client.revokeCredential(CREDENTIAL_ID), undefined);
   assert.deepEqual(gate.calls.at(-1)?.given, [OPERATOR, CREDENTIAL_ID]);
   assert.deepEqual(await client.resources(), { items: RESOURCES });
+});
+
+test('a long answer says how far it is, and then is there', async (t) => {
+  const { client, gate } = await connected(t, TOKENS.operator);
+  const told: string[] = [];
+  const onProgress = (done: number, of: number) => void told.push(`${done} of ${of}`);
+  const body = { since: 5, text: 'version: 1' };
+  assert.deepEqual(await client.replayPolicy(body, { onProgress }), REPLAY_REPORT);
+  assert.deepEqual(told, ['1 of 2']);
+  assert.deepEqual(gate.calls.at(-1)?.given.slice(0, 2), [OPERATOR, body]);
+  const { client: agent } = await connected(t, TOKENS.agent);
+  await assert.rejects(agent.replayPolicy(body), { code: 'credential-kind', status: 403 });
 });
 
 test('a lost reply to a proposal is asked for again, with the same draft and the same key', async (t) => {

@@ -19,7 +19,9 @@ import type { DependentsView } from '../model/dependents.ts';
 import type { FreezeScope } from '../model/freeze.ts';
 import type { State } from '../model/lifecycle.ts';
 import type { ReadBody, ReadResult } from '../model/read.ts';
+import type { ReplayBody, ReplayReport } from '../model/replay.ts';
 import type { Result } from '../model/result.ts';
+import { ask, type StepsOptions } from './steps.ts';
 import { send, type Request, type TransportOptions } from './transport.ts';
 
 export interface ClientOptions {
@@ -100,6 +102,8 @@ export interface Client {
   ): Promise<DependentsView>;
   /** What the targets have to write to; for people. */
   resources(options?: CallOptions): Promise<ResourcePage>;
+  /** What a policy would have decided on the proposals since a time; for operators and auditors. */
+  replayPolicy(body: ReplayBody, options?: StepsOptions): Promise<ReplayReport>;
   gatewayStatus(options?: CallOptions): Promise<GatewayStatus>;
 }
 
@@ -161,6 +165,7 @@ export function createClient(options: ClientOptions): Client {
     dependents: ({ resource, target }, call) =>
       get(`/v1/dependents${query({ resource, target })}`, call),
     resources: (call) => get('/v1/resources', call),
+    replayPolicy: (body, call) => ask(transport, { path: '/v1/policies/replay', body }, call),
     gatewayStatus: (call) => get('/v1/status', call),
   };
 }

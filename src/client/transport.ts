@@ -95,7 +95,8 @@ function parse(text: string): unknown {
   }
 }
 
-function unreachable(detail: string, cause?: unknown): GatewayProblem {
+/** Says that no gateway answers, or none that can be understood. */
+export function unreachable(detail: string, cause?: unknown): GatewayProblem {
   return new GatewayProblem(
     { code: 'gateway-unreachable', status: 503, detail, at: null },
     { cause },

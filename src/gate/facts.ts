@@ -64,12 +64,22 @@ async function measuredInput(
   about: { readonly compensated: Compensated | null; readonly holdsBudget: boolean },
   now: number,
 ): Promise<DecisionInput['measured']> {
-  const facts = [policyFacts(proposal, assessment, about.compensated, now)];
+  const facts = factsOf(proposal, assessment, about.compensated, now);
   const lines = about.holdsBudget ? [] : budgetLines(policy, facts);
   const used = await store.budgetUsed(proposal.tenant, lines, now);
   const budgets = lines.map((line, position) => ({ line, used: used[position] ?? Infinity }));
   const first = await sameEffectAs(store, policy, proposal, { assessment, now });
   return { assessment, facts, sameEffectAs: first, budgets };
+}
+
+/** What the policy looks at: one for each step of a chain, in order; else one. */
+export function factsOf(
+  proposal: Proposal,
+  assessment: Assessment,
+  compensated: Compensated | null,
+  now: number,
+): readonly PolicyFacts[] {
+  return [policyFacts(proposal, assessment, compensated, now)];
 }
 
 function policyFacts(

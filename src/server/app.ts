@@ -5,6 +5,7 @@
  */
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Gate } from '../gate.ts';
+import type { Past } from '../gate/past.ts';
 import type { GatewayStatus, OperationView, ResourceView } from '../model/api.ts';
 import { Problem } from '../model/problem.ts';
 import {
@@ -24,6 +25,7 @@ import { dependentRoutes, type DependentsPort } from './routes/dependents.ts';
 import { freezeRoutes } from './routes/freezes.ts';
 import { gatewayRoutes } from './routes/gateway.ts';
 import { ledgerRoutes } from './routes/ledger.ts';
+import { pastRoutes } from './routes/past.ts';
 import { proposalRoutes } from './routes/proposals.ts';
 import type { Route } from './routes/route.ts';
 import { serveRoutes } from './routes/serve.ts';
@@ -31,6 +33,7 @@ import { uploadRoutes, type UploadPort } from './routes/uploads.ts';
 
 export interface AppOptions {
   readonly gate: Gate;
+  readonly past: Past;
   readonly credentials: CredentialPort;
   readonly status: () => Promise<GatewayStatus>;
   /** What the targets offer. */
@@ -158,6 +161,7 @@ function routesOf(options: AppOptions): readonly Route[] {
   const routes: readonly Route[] = [
     ...proposalRoutes(options.gate),
     ...freezeRoutes(options.gate),
+    ...pastRoutes(options.past, options.log),
     ...credentialRoutes(options.credentials),
     ...uploadRoutes(options.uploads),
     ...dependentRoutes(options.dependents),

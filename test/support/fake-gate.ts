@@ -2,6 +2,7 @@
 import type { AppOptions } from '../../src/server/app.ts';
 import type { CredentialPort } from '../../src/server/auth.ts';
 import type { Gate } from '../../src/gate.ts';
+import type { Past } from '../../src/gate/past.ts';
 import type {
   CredentialSummary,
   FreezeView,
@@ -24,6 +25,7 @@ import type { Plan } from '../../src/model/plan.ts';
 import type { AgentPrincipal, PersonPrincipal, Principal } from '../../src/model/principal.ts';
 import { Problem } from '../../src/model/problem.ts';
 import type { ReadResult } from '../../src/model/read.ts';
+import type { ReplayReport } from '../../src/model/replay.ts';
 import type { Result } from '../../src/model/result.ts';
 
 export const AT = Date.UTC(2026, 10, 20);
@@ -488,6 +490,30 @@ function recording<T extends object>(port: T, calls: Recorded[]): T {
   });
 }
 
+export const REPLAY_REPORT: ReplayReport = {
+  candidate: { digest: DIGEST, mode: 'active', isInForce: true },
+  since: AT,
+  until: AT + 1,
+  proposals: 2,
+  unchanged: 2,
+  changed: 0,
+  groups: [],
+  notReplayed: [],
+  policies: 1,
+  cutShort: null,
+};
+
+/** A past that says how far it is once, and then answers. */
+function fakePast(calls: Recorded[]): Past {
+  const past: Past = {
+    async *replay() {
+      yield { kind: 'progress', done: 1, of: 2 };
+      yield { kind: 'done', answer: REPLAY_REPORT };
+    },
+  };
+  return recording(past, calls);
+}
+
 /** Options of an app over a fake gate; what is logged goes to `logged`. */
 export function appOptions(gate: FakeGate, logged: unknown[] = []): AppOptions {
   return {
@@ -495,6 +521,7 @@ export function appOptions(gate: FakeGate, logged: unknown[] = []): AppOptions {
     credentials: fakeCredentials(gate.calls),
     status: async () => STATUS,
     operations: () => OPERATIONS,
+    past: fakePast(gate.calls),
     dependents: async ({ target = 'crm', resource }) => ({ ...DEPENDENTS, target, resource }),
     resources: async () => RESOURCES,
     ledgerFolder: null,

@@ -3,6 +3,7 @@ import { isJsonObject, type Json } from '../../lib/json.ts';
 import * as answers from './answers.ts';
 import * as gatewayAnswers from './gateway-answers.ts';
 import { APPROVAL, CREDENTIAL, DRAFT, FREEZE, READ, RELEASE } from './requests.ts';
+import { REPLAY } from './past-shapes.ts';
 import { READ_RESULT, ROW_PAGE } from './row-answers.ts';
 import type { JsonSchema } from './shape.ts';
 import { UPLOAD_ANSWER } from './upload-answers.ts';
@@ -14,6 +15,7 @@ export const COMPONENTS: Readonly<Record<string, JsonSchema>> = {
   ReleaseBody: RELEASE.schema,
   CredentialBody: CREDENTIAL.schema,
   ReadBody: READ.schema,
+  ReplayBody: REPLAY.schema,
   Result: answers.RESULT,
   Receipt: answers.RECEIPT,
   PlanDifference: answers.PLAN_DIFFERENCE,

@@ -1,0 +1,225 @@
+/**
+ * Decides the past again under another policy, in the order of the ledger, on the facts that were
+ * measured then. Budgets and duplicates are those that the candidate's own decisions make.
+ *
+ * 1. Before the time that is asked about, and for what was made before it, history stands as it was:
+ *    the candidate comes into force at `since`, on what had really been written.
+ * 2. What was applied and the candidate allows, or lets people decide, is taken as applied when it was.
+ * 3. What had no effect and the candidate allows is taken as applied at once; what it lets people
+ *    decide, and nobody was asked, as waiting until it expires.
+ */
+import type { Assessment } from '../../model/plan.ts';
+import type { Decision } from '../../model/decision.ts';
+import type { ProposalId } from '../../model/ids.ts';
+import type { Policy } from '../../model/policy.ts';
+import type { Compensated } from '../../model/ports.ts';
+import { subjectOf, type Proposal } from '../../model/proposal.ts';
+import { budgetLines, isRepeatable } from '../../policy/evaluate.ts';
+import type { Score } from '../assess.ts';
+import { decide, type DecisionInput } from '../decide.ts';
+import { factsOf } from '../facts.ts';
+import { effectKeyOf, windowStart } from '../same-effect.ts';
+import { Holders } from './keys.ts';
+import { recordedVerdict, type Moment } from './recorded.ts';
+import { Spending } from './spending.ts';
+
+export interface Candidate {
+  readonly policy: Policy;
+  /** The targets that its configuration names. */
+  readonly targets: ReadonlySet<string>;
+  readonly score: Score;
+}
+
+/** A moment of the past, with the record that it is of. */
+export interface Past {
+  readonly moment: Moment;
+  readonly proposal: Proposal;
+  /** Only where it takes something back. */
+  readonly compensated: Compensated | null;
+}
+
+export class Rerun {
+  readonly #candidate: Candidate;
+  readonly #spending = new Spending();
+  readonly #holders = new Holders();
+  readonly #proposers = new Map<ProposalId, string>();
+  /** What each is a duplicate of, in the candidate's world, from when it was begun. */
+  readonly #duplicates = new Map<ProposalId, ProposalId>();
+  /** Those that the candidate lets through in the end, and history settles. */
+  readonly #settling = new Set<ProposalId>();
+  /** Those whose end in history is not their end here: applied, or waiting. */
+  readonly #kept = new Set<ProposalId>();
+
+  constructor(candidate: Candidate) {
+    this.#candidate = candidate;
+  }
+
+  /** Goes through a moment as it really was. */
+  happened({ moment, proposal, compensated }: Past): void {
+    const isDenied = proposal.decision?.kind === 'deny' && !isWaitThatEnded(proposal);
+    switch (moment.kind) {
+      case 'begun':
+        this.#proposers.set(proposal.id, proposerOf(proposal));
+        if (!isDenied) this.#holders.take(proposal.derivedKey, proposal.id);
+        return;
+      case 'decided': {
+        const { assessment } = proposal;
+        if (assessment === null || isDenied) return;
+        this.#claimEffect(proposal, assessment);
+        if (moment.isLast && proposal.attempt > 0) {
+          const measured = this.#measured({ moment, proposal, compensated }, assessment);
+          this.#hold(
+            proposal,
+            measured.budgets.map(({ line }) => line),
+          );
+        }
+        return;
+      }
+      case 'ended':
+        return this.ended({ moment, proposal, compensated });
+    }
+  }
+
+  /** Takes or denies the keys of the intent, as admission would. */
+  begun({ moment, proposal }: Past): void {
+    const { id, derivedKey, draft } = proposal;
+    const { policy } = this.#candidate;
+    this.#proposers.set(id, proposerOf(proposal));
+    const repeatable = isRepeatable(policy, {
+      agent: proposal.proposer.name,
+      environment: proposal.environment,
+      target: draft.target,
+      operation: draft.operation,
+    });
+    const appliedSince = repeatable ? Number.MAX_SAFE_INTEGER : windowStart(policy, moment.at);
+    const holder = this.#holders.holder(derivedKey, appliedSince, moment.at);
+    const hasKey = draft.idempotencyKey !== undefined;
+    const isOwn = holder !== null && this.#proposers.get(holder) === proposerOf(proposal);
+    if (holder !== null && ((isOwn && !hasKey) || !repeatable)) {
+      this.#duplicates.set(id, holder);
+      return;
+    }
+    if (!(repeatable && hasKey)) this.#holders.take(derivedKey, id);
+  }
+
+  /** Decides as the candidate would have; undefined where it would have had to be measured first. */
+  decided(past: Past): Decision | undefined {
+    const { proposal, moment } = past;
+    const { assessment: recorded } = proposal;
+    const assessment = recorded && this.#scored(proposal, recorded);
+    const measured = assessment && this.#measured(past, assessment);
+    const decision = decide(this.#input(past, measured));
+    const isDenied = decision === undefined || decision.kind === 'deny';
+    if (isDenied) this.#holders.ended(proposal.id);
+    else if (assessment !== null) this.#claimEffect(proposal, assessment);
+    if (moment.isLast && !isDenied && measured !== null) {
+      this.#carryOut(past, decision, measured);
+    }
+    return decision;
+  }
+
+  /** Settles what the candidate lets through as history settled it. */
+  ended({ moment, proposal }: Past): void {
+    const { id, state } = proposal;
+    if (this.#settling.delete(id)) {
+      if (state === 'applied') this.#apply(id, moment.at);
+      else {
+        this.#spending.release(id);
+        this.#holders.ended(id);
+      }
+      return;
+    }
+    if (!this.#kept.has(id)) this.#holders.ended(id);
+  }
+
+  #apply(id: ProposalId, at: number): void {
+    this.#spending.settle(id, at);
+    this.#holders.applied(id, at);
+    this.#kept.add(id);
+  }
+
+  #hold(proposal: Proposal, lines: Parameters<Spending['reserve']>[1]): void {
+    this.#spending.reserve(proposal.id, lines);
+    this.#settling.add(proposal.id);
+  }
+
+  #carryOut(
+    { moment, proposal }: Past,
+    decision: Decision,
+    measured: NonNullable<DecisionInput['measured']>,
+  ): void {
+    const lines = measured.budgets.map(({ line }) => line);
+    if (proposal.attempt > 0) return this.#hold(proposal, lines);
+    if (decision.kind === 'wait') {
+      const hasWaited = proposal.decision !== null && recordedVerdict(proposal.decision) === 'wait';
+      // Where it waited, history says until when.
+      if (hasWaited) return;
+      this.#holders.waits(proposal.id, decision.expiresAt);
+      this.#kept.add(proposal.id);
+      return;
+    }
+    this.#spending.reserve(proposal.id, lines);
+    this.#apply(proposal.id, moment.at);
+  }
+
+  #scored(proposal: Proposal, assessment: Assessment): Assessment {
+    const { plan, blastRadius } = assessment;
+    const risk = this.#candidate.score(plan, blastRadius, proposal.draft.target);
+    return { ...assessment, risk };
+  }
+
+  #input({ moment, proposal }: Past, measured: DecisionInput['measured']): DecisionInput {
+    const { proposer } = proposal;
+    return {
+      policy: this.#candidate.policy,
+      subject: subjectOf(proposal),
+      // Stops are no part of a policy: what one denied is told apart before.
+      freezes: [],
+      unknown: this.#unknown(proposal),
+      duplicateOf: this.#duplicates.get(proposal.id) ?? null,
+      measured,
+      approvals: [],
+      barred: proposer.owner === null ? [proposer.name] : [proposer.name, proposer.owner],
+      expiresAt: null,
+      now: moment.at,
+    };
+  }
+
+  #unknown({ draft, known, proposer }: Proposal): DecisionInput['unknown'] {
+    const { policy, targets } = this.#candidate;
+    if (!targets.has(draft.target)) return 'target';
+    if (!known) return 'operation';
+    return proposer.kind === 'agent' && !policy.agents.has(proposer.name) ? 'agent' : null;
+  }
+
+  #measured(
+    { moment, proposal, compensated }: Past,
+    assessment: Assessment,
+  ): NonNullable<DecisionInput['measured']> {
+    const { policy } = this.#candidate;
+    const facts = factsOf(proposal, assessment, compensated, moment.at);
+    const lines = budgetLines(policy, facts);
+    const key = effectKeyOf(policy, proposal, assessment);
+    const first =
+      key === null ? null : this.#holders.holder(key, windowStart(policy, moment.at), moment.at);
+    return {
+      assessment,
+      facts,
+      sameEffectAs: first === proposal.id ? null : first,
+      budgets: lines.map((line) => ({ line, used: this.#spending.used(line, moment.at) })),
+    };
+  }
+
+  #claimEffect(proposal: Proposal, assessment: Assessment): void {
+    const key = effectKeyOf(this.#candidate.policy, proposal, assessment);
+    if (key !== null) this.#holders.take(key, proposal.id);
+  }
+}
+
+function proposerOf({ proposer }: Proposal): string {
+  return `${proposer.kind}:${proposer.name}`;
+}
+
+function isWaitThatEnded({ decision }: Proposal): boolean {
+  return decision !== null && recordedVerdict(decision) === 'wait';
+}
