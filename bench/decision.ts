@@ -8,6 +8,7 @@ import type { Digest } from '../src/lib/canonical.ts';
 import type { Plan } from '../src/model/plan.ts';
 import type { Policy } from '../src/model/policy.ts';
 import { budgetLines, type PolicyFacts } from '../src/policy/evaluate.ts';
+import { learnedFrom } from '../test/support/baseline.ts';
 import { factsOf, policyFrom } from '../test/support/policy.ts';
 import { compareAll, type BenchRow } from './measure.ts';
 
@@ -134,6 +135,13 @@ function fileOf(lines: readonly Line[]): string {
 
 const DIGEST: Digest = `sha256:${'0'.repeat(64)}`;
 
+/** What is usual is judged too; nothing here is unusual. */
+const BASELINE = learnedFrom({
+  writes: 200,
+  records: 80,
+  resources: Array.from({ length: TABLES }, (_, index) => [`public.table_${index}`]),
+});
+
 /** As the gate puts it together, with facts that no earlier decision has seen. */
 function inputOf(policy: Policy, write: Write): DecisionInput {
   const facts = { ...write.facts };
@@ -150,6 +158,7 @@ function inputOf(policy: Policy, write: Write): DecisionInput {
       facts: [facts],
       sameEffectAs: null,
       budgets: budgetLines(policy, [facts]).map((line) => ({ line, used: 3 })),
+      usual: [{ baseline: BASELINE, key: DIGEST, uncounted: 1 }],
     },
     approvals: [],
     barred: [write.agent],

@@ -312,6 +312,7 @@ async function preview(
       compensated: null,
       duplicateOf: null,
       holdsBudget: false,
+      isNew: true,
     }),
   );
   if (decision === undefined) throw new Error('a measured preview was not decided');

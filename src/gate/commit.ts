@@ -1,10 +1,12 @@
 import type { Digest } from '../lib/canonical.ts';
+import type { PaceGuard } from '../model/baseline.ts';
 import type { Decision } from '../model/decision.ts';
 import type { EntryBody } from '../model/entry.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Clock, Commit, Compensated, KeyClaim, Store, Targets } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
 import { fold, subjectOf, type Proposal } from '../model/proposal.ts';
+import { paceGuards } from '../policy/anomaly.ts';
 import { decide } from './decide.ts';
 import { decisionInput } from './facts.ts';
 import { claimEffect, type EffectClaim } from './same-effect.ts';
@@ -28,7 +30,13 @@ export async function earlyDecision(
   proposal: Proposal,
   duplicateOf: string | null,
 ): Promise<Decision | undefined> {
-  const about = { assessment: null, compensated: null, holdsBudget: false, duplicateOf };
+  const about = {
+    assessment: null,
+    compensated: null,
+    holdsBudget: false,
+    isNew: true,
+    duplicateOf,
+  };
   return decide(await decisionInput(ports, policy, proposal, about));
 }
 
@@ -57,6 +65,8 @@ export interface Decided {
   readonly decision: Decision;
   readonly entries: readonly EntryBody[];
   readonly effect: EffectClaim;
+  /** The paces up to which the decision holds; none where people have agreed. */
+  readonly paces: readonly PaceGuard[];
 }
 
 /** Decides on fresh facts. Writes nothing. `reference` is of a target that keeps no receipts. */
@@ -72,6 +82,7 @@ export async function decideOn(
     compensated: steps.compensated,
     duplicateOf: steps.duplicateOf,
     holdsBudget: false,
+    isNew: steps.isNew,
   });
   const decision = decide(input);
   if (decision === undefined || proposal.assessment === null) {
@@ -82,9 +93,13 @@ export async function decideOn(
     isDenied: decision.kind === 'deny',
     now: input.now,
   });
-  if (decision.kind !== 'allow') return { decision, entries: [decisionEntry(decision)], effect };
+  if (decision.kind !== 'allow') {
+    return { decision, entries: [decisionEntry(decision)], effect, paces: [] };
+  }
   const intent = intentEntry(proposal, proposal.assessment.planDigest, ports.clock, reference);
-  return { decision, entries: [decisionEntry(decision), intent], effect };
+  const { facts, usual } = input.measured ?? { facts: [], usual: [] };
+  const paces = decision.code === 'approved' ? [] : paceGuards(policy, facts, usual);
+  return { decision, entries: [decisionEntry(decision), intent], effect, paces };
 }
 
 /** The proposal as it will be once the prefix is folded in. */
@@ -97,12 +112,12 @@ function provisional(steps: Steps, at: number): Proposal {
 
 /**
  * Commits prefix and entries with their guard: the keys, and where it is allowed the freezes and the
- * budget. Without a decision on a measured effect there is no effect to claim.
+ * budget and the paces. Without a decision on a measured effect there is no effect to claim.
  */
 export async function commitSteps(
   ports: CommitPorts,
   steps: Steps,
-  { entries, decision, effect }: Pick<Decided, 'entries'> & Partial<Decided>,
+  { entries, decision, effect, paces = [] }: Pick<Decided, 'entries'> & Partial<Decided>,
 ): Promise<Commit> {
   const { proposal, prefix, isNew } = steps;
   const allowed = decision?.kind === 'allow' ? decision : undefined;
@@ -120,6 +135,7 @@ export async function commitSteps(
     guard: {
       ...(allowed === undefined ? {} : { notFrozen: subjectOf(proposal) }),
       ...(keys === null ? {} : { keys }),
+      ...(paces.length === 0 ? {} : { paces }),
     },
     ...(allowed === undefined || allowed.reserve.length === 0
       ? {}
@@ -203,7 +219,7 @@ export async function intendAgain(
 ): Promise<Proposal | null> {
   const { assessment } = proposal;
   if (assessment === null) return null;
-  const about = { assessment, compensated, duplicateOf: null, holdsBudget: true };
+  const about = { assessment, compensated, duplicateOf: null, holdsBudget: true, isNew: false };
   const policy = ports.policy();
   const input = await decisionInput(ports, policy, proposal, about);
   if (decide(input)?.kind !== 'allow') return null;

@@ -7,8 +7,13 @@ import { newFreezeId } from '../model/ids.ts';
 import { planDigest } from '../model/plan.ts';
 import type { Policy } from '../model/policy.ts';
 import { budgetLines } from '../policy/evaluate.ts';
-import { specDecide, type SpecInput } from '../policy/spec.ts';
-import { input, policy, policyText } from '../../test/support/policy-arbitraries.ts';
+import { specDecide } from '../policy/spec.ts';
+import {
+  input,
+  policy,
+  policyText,
+  type RandomInput,
+} from '../../test/support/policy-arbitraries.ts';
 import { policyFrom } from '../../test/support/policy.ts';
 import { decide, type DecisionInput } from './decide.ts';
 
@@ -50,7 +55,7 @@ function withBudget(loaded: Policy): Policy {
 }
 
 /** The same with budgets near their bounds, where a decision turns. */
-function nearBudgets(loaded: Policy, given: SpecInput, { left }: Besides): SpecInput {
+function nearBudgets(loaded: Policy, given: RandomInput, { left }: Besides): RandomInput {
   const budgetUsed = budgetLines(loaded, given.facts).map(({ max, amount }, index) =>
     Math.max(0, max - amount - (left[index] ?? 0)),
   );
@@ -58,7 +63,7 @@ function nearBudgets(loaded: Policy, given: SpecInput, { left }: Besides): SpecI
 }
 
 /** Puts together what the gate would hand in for the same facts. */
-function inputOf(loaded: Policy, given: SpecInput, beside: Besides): DecisionInput {
+function inputOf(loaded: Policy, given: RandomInput, beside: Besides): DecisionInput {
   const { facts } = given;
   const [first] = facts;
   assert.ok(first !== undefined);
@@ -83,6 +88,7 @@ function inputOf(loaded: Policy, given: SpecInput, beside: Besides): DecisionInp
         line,
         used: given.budgetUsed[index] ?? Infinity,
       })),
+      usual: given.usual,
     },
     approvals: given.approvals.map(({ person, groups, verdict, forThisDigest }) => ({
       person,
@@ -132,7 +138,7 @@ function stageOf({ stage }: Finding): number {
 
 /** Holds for every decision on random input; returns how often each kind was met. */
 function met(
-  check: (decision: Decision, asked: DecisionInput, given: SpecInput) => void,
+  check: (decision: Decision, asked: DecisionInput, given: RandomInput) => void,
 ): Readonly<Record<Decision['kind'], number>> {
   const seen = { allow: 0, wait: 0, deny: 0 };
   fc.assert(

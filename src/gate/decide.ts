@@ -9,6 +9,7 @@ import {
 import { activeFreeze, type Freeze, type FreezeSubject } from '../model/freeze.ts';
 import type { Assessment } from '../model/plan.ts';
 import type { Policy } from '../model/policy.ts';
+import { anomalyFindings, type Usual } from '../policy/anomaly.ts';
 import { routeOf, type PolicyFacts } from '../policy/evaluate.ts';
 import { judge } from '../policy/judge.ts';
 import { routeSatisfied } from '../policy/route.ts';
@@ -30,6 +31,8 @@ export interface DecisionInput {
     readonly sameEffectAs: string | null;
     /** With what each line's budget has used; empty where the proposal holds its reservation. */
     readonly budgets: readonly { readonly line: BudgetLine; readonly used: number }[];
+    /** What is usual for each of `facts`. */
+    readonly usual: readonly Usual[];
   } | null;
   readonly approvals: readonly Approval[];
   /** People whose approval never counts: the proposer and the agent's owner. */
@@ -51,12 +54,13 @@ export function decide(input: DecisionInput): Decision | undefined {
   if (input.measured === null) {
     return early.length === 0 ? undefined : settle(input, early);
   }
-  const { facts, budgets, assessment } = input.measured;
+  const { facts, budgets, assessment, usual } = input.measured;
   const findings = [
     ...early,
     ...judge(input.policy, facts),
     ...budgets.flatMap(budgetFinding),
     ...effectFindings(input.measured.sameEffectAs),
+    ...anomalyFindings(input.policy, facts, usual),
   ];
   return settle(input, withPeople(input, assessment, findings));
 }

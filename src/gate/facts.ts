@@ -1,7 +1,9 @@
 import type { Assessment } from '../model/plan.ts';
+import { baselineSubject } from '../model/baseline-fact.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Clock, Compensated, Store, Targets } from '../model/ports.ts';
 import { subjectOf, type Proposal } from '../model/proposal.ts';
+import type { Usual } from '../policy/anomaly.ts';
 import { budgetLines, type PolicyFacts } from '../policy/evaluate.ts';
 import type { DecisionInput } from './decide.ts';
 import { sameEffectAs } from './same-effect.ts';
@@ -23,6 +25,8 @@ export async function decisionInput(
     readonly compensated: Compensated | null;
     /** True where its budget is reserved already: then it is not counted against itself. */
     readonly holdsBudget: boolean;
+    /** True before its first commit: nothing has counted it yet. */
+    readonly isNew: boolean;
   },
 ): Promise<DecisionInput> {
   const now = ports.clock.now();
@@ -61,7 +65,11 @@ async function measuredInput(
   policy: Policy,
   proposal: Proposal,
   assessment: Assessment,
-  about: { readonly compensated: Compensated | null; readonly holdsBudget: boolean },
+  about: {
+    readonly compensated: Compensated | null;
+    readonly holdsBudget: boolean;
+    readonly isNew: boolean;
+  },
   now: number,
 ): Promise<DecisionInput['measured']> {
   const facts = factsOf(proposal, assessment, about.compensated, now);
@@ -69,7 +77,29 @@ async function measuredInput(
   const used = await store.budgetUsed(proposal.tenant, lines, now);
   const budgets = lines.map((line, position) => ({ line, used: used[position] ?? Infinity }));
   const first = await sameEffectAs(store, policy, proposal, { assessment, now });
-  return { assessment, facts, sameEffectAs: first, budgets };
+  const usual = await usualOf(store, proposal, facts, about.isNew);
+  return { assessment, facts, sameEffectAs: first, budgets, usual };
+}
+
+/** What is usual for the agent and each step; a step has no key of its own. */
+async function usualOf(
+  store: Store,
+  proposal: Proposal,
+  steps: readonly PolicyFacts[],
+  isNew: boolean,
+): Promise<readonly Usual[]> {
+  const isJudged = baselineSubject(proposal) !== null;
+  return Promise.all(
+    steps.map(async ({ principal, target, operation }): Promise<Usual> => {
+      const subject = { agent: principal.name, target, operation };
+      const same = steps.filter((each) => each.target === target && each.operation === operation);
+      return {
+        baseline: isJudged ? await store.baseline(proposal.tenant, subject) : undefined,
+        key: steps.length === 1 ? proposal.derivedKey : null,
+        uncounted: isNew ? same.length : 0,
+      };
+    }),
+  );
 }
 
 /** What the policy looks at: one for each step of a chain, in order; else one. */

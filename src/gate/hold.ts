@@ -64,6 +64,7 @@ function isDecidedAgain(conflict: CommitConflict, { effect }: Decided): boolean 
   switch (conflict.kind) {
     case 'frozen':
     case 'budget':
+    case 'pace':
       return true;
     case 'key':
       return conflict.key !== 'supplied' && effect.keys.includes(conflict.key);

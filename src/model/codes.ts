@@ -25,6 +25,8 @@ export type DecisionCode =
   | 'effect-incomplete'
   | 'budget-exceeded'
   | 'duplicate-write'
+  | 'anomalous'
+  | 'loop-detected'
   | 'expired'
   | 'cancelled'
   | 'observed';

@@ -102,6 +102,30 @@ export interface BudgetRule {
   readonly max: number;
 }
 
+/** From what is unusual by far to what is unusual at all; `off` judges nothing. */
+export const SENSITIVITIES = ['off', 'low', 'medium', 'high'] as const;
+export type Sensitivity = (typeof SENSITIVITIES)[number];
+
+/** How writes that are unusual for their agent are judged. */
+export interface AnomalyRule {
+  /** `anomaly`, or `anomaly.<name>` of a line: what findings name. */
+  readonly rule: string;
+  readonly match: Omit<Match, 'resource' | 'class'>;
+  readonly sensitivity: Sensitivity;
+  /** People decide, or nobody may. */
+  readonly verdict: 'require' | 'forbid';
+  readonly route: string;
+}
+
+export interface AnomalyPolicy {
+  /** How many applied writes make a baseline; below it nothing is unusual. */
+  readonly warmUp: number;
+  /** Where no line matches. */
+  readonly otherwise: AnomalyRule;
+  /** Each that matches speaks for itself. */
+  readonly lines: readonly AnomalyRule[];
+}
+
 export interface Route {
   readonly name: string;
   readonly steps: readonly RouteStep[];
@@ -141,6 +165,7 @@ export interface Policy {
   /** What relies on what is written to; makes risk higher, and nothing else. */
   readonly dependents: readonly DependentLine[];
   readonly stop: { readonly release: ReleaseRule };
+  readonly anomaly: AnomalyPolicy;
   readonly routes: ReadonlyMap<string, Route>;
   /** The route of `confirm`, of critical risk, and where a line names none. */
   readonly defaultRoute: string;

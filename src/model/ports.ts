@@ -1,6 +1,7 @@
 /** The six ports through which the gate reaches the world. A stage takes first exactly those it may touch. */
 import type { Digest } from '../lib/canonical.ts';
 import type { Json, JsonObject } from '../lib/json.ts';
+import type { Baseline, BaselineSubject, PaceGuard } from './baseline.ts';
 import type { BudgetLine } from './budget.ts';
 import type { Conflict, EntryBody, EntryPosition, SealedEntry, TargetCode } from './entry.ts';
 import type { StructureNode } from './dependents.ts';
@@ -339,6 +340,8 @@ export interface ActChange {
 export interface Guard {
   /** The commit conflicts where a freeze that is on covers this; those of scope `all` of any tenant too. */
   readonly notFrozen?: FreezeSubject;
+  /** The commit conflicts where one of these paces is passed, with what was proposed meanwhile. */
+  readonly paces?: readonly PaceGuard[];
   /** Takes keys for a proposal that this commit changes. */
   readonly keys?: KeyClaim;
 }
@@ -375,6 +378,7 @@ export type CommitConflict =
   | { readonly kind: 'step'; readonly act: string; readonly found: number }
   | { readonly kind: 'frozen'; readonly freeze: Freeze }
   | { readonly kind: 'budget'; readonly line: BudgetLine; readonly used: number }
+  | { readonly kind: 'pace'; readonly pace: PaceGuard; readonly found: number }
   /** `supplied` where the agent's own key is taken, else which of the derived keys. */
   | { readonly kind: 'key'; readonly key: 'supplied' | Digest; readonly proposalId: ProposalId };
 
@@ -412,6 +416,8 @@ export interface Sequencer {
   bindsTo(type: EntryBody['type']): EntryBody['type'] | null;
 }
 
+export type AgentBaseline = BaselineSubject & { readonly baseline: Baseline };
+
 /**
  * Durable state. `commit` is the only writer: when it resolves, what it wrote survives a crash;
  * when it rejects, either all of it was written or none.
@@ -439,6 +445,10 @@ export interface Store {
     lines: readonly BudgetLine[],
     now: number,
   ): Promise<readonly number[]>;
+  /** What is usual for an agent and an operation; undefined before its first proposal. */
+  baseline(tenant: TenantId, subject: BaselineSubject): Promise<Baseline | undefined>;
+  /** All that is known of one agent, by target and operation. */
+  baselines(tenant: TenantId, agent: string): Promise<readonly AgentBaseline[]>;
   /**
    * Every freeze that is on for the tenant, and those released at or after `since`: its own, and
    * those of scope `all` of every tenant, without the others' reasons and names.

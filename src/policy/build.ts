@@ -2,11 +2,21 @@
 import type { Digest } from '../lib/canonical.ts';
 import { minorDigits, toMinor } from '../lib/money.ts';
 import type { DependentLine } from '../model/dependents.ts';
-import type { BudgetRule, Limit, Match, Policy, Route, Rule, Threshold } from '../model/policy.ts';
+import type {
+  AnomalyPolicy,
+  BudgetRule,
+  Limit,
+  Match,
+  Policy,
+  Route,
+  Rule,
+  Threshold,
+} from '../model/policy.ts';
 import { compileCondition } from './conditions.ts';
 import {
   many,
   type AmountsShape,
+  type AnomalyShape,
   type BudgetShape,
   type DependentShape,
   type FileShape,
@@ -21,6 +31,7 @@ import { characterOffset, valueOffset, type Fault, type Path, type Source } from
 /** The route that is there without being defined: one approver, whoever, within half an hour. */
 const ROUTE_DEFAULT = 'default';
 const EXPIRES_AFTER_MS_DEFAULT = 30 * 60_000;
+const WARM_UP_DEFAULT = 30;
 const DUPLICATE_WINDOW_MS_DEFAULT = 24 * 3_600_000;
 
 /** Amounts end up in JSON numbers: beyond this they would not be exact. */
@@ -66,6 +77,7 @@ export function buildPolicy(
         groups: many(file.stop?.release?.groups),
       },
     },
+    anomaly: anomalyOf(file.anomaly ?? {}, defaultRoute),
     routes: routesOf(file),
     defaultRoute,
   };
@@ -187,6 +199,23 @@ function conditionOf(building: Building, text: string, index: number): Rule['whe
   const offset = characterOffset(building.source, ['rules', index, 'when'], condition.offset);
   building.faults.push({ offset, message: condition.message });
   return null;
+}
+
+/** On where the file does not say: what is usual has to be learned before anything is not. */
+function anomalyOf(shape: AnomalyShape, defaultRoute: string): AnomalyPolicy {
+  const { sensitivity = 'medium', verdict = 'require', route = defaultRoute } = shape;
+  const otherwise = { rule: 'anomaly', match: {}, sensitivity, verdict, route };
+  return {
+    warmUp: shape.warmUp ?? WARM_UP_DEFAULT,
+    otherwise,
+    lines: (shape.lines ?? []).map((line) => ({
+      rule: `anomaly.${line.name}`,
+      match: matchOf(line.match),
+      sensitivity: line.sensitivity ?? sensitivity,
+      verdict: line.verdict ?? verdict,
+      route: line.route ?? route,
+    })),
+  };
 }
 
 function amountsOf(

@@ -60,6 +60,11 @@ function sameNames(file: FileShape): readonly Found[] {
       (file.dependents ?? []).map((line) => line.name),
     ),
     ...repeated(
+      'anomaly.lines',
+      'name',
+      (file.anomaly?.lines ?? []).map((line) => line.name),
+    ),
+    ...repeated(
       'rules',
       'id',
       (file.rules ?? []).map((line) => line.id),
@@ -76,7 +81,7 @@ function repeated(section: string, key: string, names: readonly string[]): reado
       return [];
     }
     const message = `expected another ${key} in \`${section}\`, found \`${name}\` again, as in \`${section}[${earlier}]\`; rename one of them`;
-    return [{ path: [section, index, key], message }];
+    return [{ path: [...section.split('.'), index, key], message }];
   });
 }
 
@@ -142,6 +147,9 @@ function matchFaults(file: FileShape): readonly Found[] {
   for (const [index, match] of (file.duplicates?.repeatable ?? []).entries()) {
     lines.push([['duplicates', 'repeatable', index], match]);
   }
+  for (const [index, { match }] of (file.anomaly?.lines ?? []).entries()) {
+    lines.push([['anomaly', 'lines', index, 'match'], match]);
+  }
   for (const [name, agent] of Object.entries(file.agents ?? {})) {
     for (const [index, line] of (agent.permissions ?? []).entries()) {
       lines.push([['agents', name, 'permissions', index], line]);
@@ -197,6 +205,10 @@ function routeReferences(file: FileShape, policy: Policy): readonly Found[] {
       at(['thresholds', index, 'route'], each.route),
     ),
     ...(file.rules ?? []).flatMap((each, index) => at(['rules', index, 'route'], each.route)),
+    ...at(['anomaly', 'route'], file.anomaly?.route),
+    ...(file.anomaly?.lines ?? []).flatMap((each, index) =>
+      at(['anomaly', 'lines', index, 'route'], each.route),
+    ),
   ];
 }
 

@@ -193,6 +193,7 @@ function decided(policy: Policy, write: { resource: string; class: EffectClass }
       facts: [facts],
       sameEffectAs: null,
       budgets: [],
+      usual: [{ baseline: undefined, key: null, uncounted: 1 }],
     },
     approvals: [],
     barred: [],

@@ -745,6 +745,13 @@ const WHOLE: Whole<FileShape> = {
   ],
   budgets: [{ name: 'b', match: MATCH, per: ['agent'], measure: 'writes', window: 'day', max: 1 }],
   rules: [{ id: 'r', effect: 'require', match: MATCH, when: 'true', reason: 'r', route: 'f' }],
+  anomaly: {
+    sensitivity: 'high',
+    verdict: 'require',
+    route: 'f',
+    warmUp: 10,
+    lines: [{ name: 'a', match: EARLY, sensitivity: 'off', verdict: 'forbid', route: 'f' }],
+  },
   duplicates: { window: '1h', repeatable: [EARLY] },
   routes: { f: { steps: [{ groups: ['finance'], quorum: 1 }], expiresAfter: '1h' } },
   defaultRoute: 'f',

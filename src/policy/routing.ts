@@ -36,7 +36,9 @@ function routeNamed(policy: Policy, name: string): Route {
 function routeName(policy: Policy, rule: string): string {
   const threshold = policy.thresholds.find((each) => `thresholds.${each.name}` === rule);
   const required = policy.rules.find((each) => `rules.${each.id}` === rule);
-  return threshold?.route ?? required?.route ?? policy.defaultRoute;
+  const { otherwise, lines } = policy.anomaly;
+  const anomaly = [otherwise, ...lines].find((each) => each.rule === rule);
+  return threshold?.route ?? required?.route ?? anomaly?.route ?? policy.defaultRoute;
 }
 
 /** People fill one place each: those of steps within its groups are as many distinct people for it. */

@@ -7,7 +7,7 @@ import { isRecord, recordOf } from '../lib/record.ts';
 import type { BudgetMeasure, BudgetWindow } from '../model/budget.ts';
 import type { Criticality } from '../model/dependents.ts';
 import type { EffectClass } from '../model/plan.ts';
-import type { Tier } from '../model/policy.ts';
+import type { Sensitivity, Tier } from '../model/policy.ts';
 import type { Role } from '../model/principal.ts';
 import { withoutPasswords } from './secrets.ts';
 import { keyOffset, valueOffset, type Fault, type Path, type Source } from './source.ts';
@@ -78,6 +78,19 @@ export type RuleShape = {
   readonly route?: string;
 };
 
+export type AnomalyLineShape = {
+  readonly name: string;
+  readonly match: EarlyMatchShape;
+  readonly sensitivity?: Sensitivity;
+  readonly verdict?: 'require' | 'forbid';
+  readonly route?: string;
+};
+
+export type AnomalyShape = Omit<AnomalyLineShape, 'name' | 'match'> & {
+  readonly warmUp?: number;
+  readonly lines?: readonly AnomalyLineShape[];
+};
+
 export type RouteShape = {
   readonly steps: readonly { readonly groups?: OneOrMany<string>; readonly quorum?: number }[];
   readonly expiresAfter?: string;
@@ -129,6 +142,7 @@ export type FileShape = {
     readonly repeatable?: readonly EarlyMatchShape[];
   };
   readonly dependents?: readonly DependentShape[];
+  readonly anomaly?: AnomalyShape;
   readonly routes?: { readonly [name: string]: RouteShape };
   readonly defaultRoute?: string;
 };

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { Policy } from '../model/policy.ts';
+import { anomalyFindings } from './anomaly.ts';
 import {
   budgetLines,
   limitFindings,
@@ -13,14 +14,17 @@ import {
 } from './evaluate.ts';
 import { judge } from './judge.ts';
 import { routeSatisfied } from './route.ts';
-import { specDecide, type SpecInput } from './spec.ts';
-import { facts, input, policy } from '../../test/support/policy-arbitraries.ts';
+import { specDecide } from './spec.ts';
+import { facts, input, policy, type RandomInput } from '../../test/support/policy-arbitraries.ts';
 import { policyFrom } from '../../test/support/policy.ts';
 
 // ---- the production functions, put together as a decision puts them
 
-function decided(loaded: Policy, given: SpecInput): 'allow' | 'deny' | 'wait' {
-  const findings = judge(loaded, given.facts);
+function decided(loaded: Policy, given: RandomInput): 'allow' | 'deny' | 'wait' {
+  const findings = [
+    ...judge(loaded, given.facts),
+    ...anomalyFindings(loaded, given.facts, given.usual),
+  ];
   const isOverBudget = budgetLines(loaded, given.facts).some(
     (line, index) => (given.budgetUsed[index] ?? Infinity) + line.amount > line.max,
   );

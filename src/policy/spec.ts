@@ -5,7 +5,13 @@
 import type { RouteStep } from '../model/decision.ts';
 import { mergePlans } from '../model/merge.ts';
 import { measure, type EffectClass } from '../model/plan.ts';
-import type { Match, Policy, Rule } from '../model/policy.ts';
+import {
+  SENSITIVITIES,
+  type Match,
+  type Policy,
+  type Rule,
+  type Sensitivity,
+} from '../model/policy.ts';
 import { budgetLines } from './evaluate.ts';
 import { routeOf } from './routing.ts';
 import type { PolicyFacts } from './write.ts';
@@ -15,6 +21,8 @@ export interface SpecInput {
   readonly facts: readonly PolicyFacts[];
   readonly frozen: boolean;
   readonly duplicate: boolean;
+  /** For each of `facts`, the lowest sensitivity at which it is unusual; `off` where it is not. */
+  readonly unusualAt: readonly Sensitivity[];
   /** What is used already, for each of `budgetLines(policy, facts)` in order. */
   readonly budgetUsed: readonly number[];
   readonly approvals: readonly {
@@ -29,7 +37,7 @@ export interface SpecInput {
 
 type Verdict = 'allow' | 'deny' | 'wait';
 
-/** Freeze, never, permission, limit, rule, budget, duplicate, approval; deny beats wait beats allow. */
+/** Freeze, never, permission, limit, rule, budget, duplicate, anomaly, approval; deny beats wait beats allow. */
 export function specDecide(policy: Policy, input: SpecInput): Verdict {
   const denies: boolean[] = [input.frozen, input.duplicate];
   const waits: { readonly rule: string }[] = [];
@@ -43,7 +51,7 @@ export function specDecide(policy: Policy, input: SpecInput): Verdict {
     return concerned.length > 1 ? [...each, concerned] : each;
   };
 
-  for (const step of steps) {
+  for (const [index, step] of steps.entries()) {
     const { facts, kind, direct, fits, names } = step;
     const { plan, principal, risk } = facts;
     const isAgent = principal.kind === 'agent';
@@ -86,6 +94,17 @@ export function specDecide(policy: Policy, input: SpecInput): Verdict {
         return says === 'yes' ? where : [];
       });
     denies.push(isAgent && direct.some((resource) => !permitted.includes(resource)));
+
+    // anomaly
+    const rank = (each: Sensitivity = 'off') => SENSITIVITIES.indexOf(each);
+    const least = rank(input.unusualAt[index]);
+    const matching = policy.anomaly.lines.filter((each) => fits(each.match, facts.resource));
+    const judging = matching.length > 0 ? matching : [policy.anomaly.otherwise];
+    const isJudged = isAgent && !facts.compensation && least > 0;
+    for (const { rule, verdict } of judging.filter((each) => rank(each.sensitivity) >= least)) {
+      if (isJudged && verdict === 'forbid') denies.push(true);
+      if (isJudged && verdict === 'require') waits.push({ rule });
+    }
 
     // approval
     if (plan.warnings.length > 0 || risk.level === 'critical') waits.push({ rule: 'default' });

@@ -32,6 +32,8 @@ const RESULT_CODES: Readonly<Record<ResultCode, true>> = {
   'effect-incomplete': true,
   'budget-exceeded': true,
   'duplicate-write': true,
+  anomalous: true,
+  'loop-detected': true,
   expired: true,
   cancelled: true,
   observed: true,

@@ -1,5 +1,6 @@
 /** The contract of `Store`: every store passes this suite. */
 import { describe } from 'node:test';
+import { testBaselines } from './conformance/baselines.ts';
 import { testBudgets } from './conformance/budgets.ts';
 import { testEntries } from './conformance/entries.ts';
 import { testKeys } from './conformance/keys.ts';
@@ -15,6 +16,7 @@ export function testStore(name: string, open: OpenStore, ledger: Ledger = testLe
     describe('entries', () => testEntries(test));
     describe('keys', () => testKeys(test));
     describe('budgets', () => testBudgets(test));
+    describe('baselines', () => testBaselines(test));
     describe('freezes', () => testFreezes(test));
     describe('credentials', () => testCredentials(test));
     describe('reads', () => testReads(test));

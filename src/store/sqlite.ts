@@ -1,10 +1,12 @@
 /** The store in one SQLite file: the default, nothing to install (decision 0002). */
 import type { DatabaseSync } from 'node:sqlite';
+import type { Baseline, BaselineSubject } from '../model/baseline.ts';
 import type { BudgetLine } from '../model/budget.ts';
 import type { Freeze } from '../model/freeze.ts';
 import type { CredentialId, ProposalId, TenantId } from '../model/ids.ts';
 import type { State } from '../model/lifecycle.ts';
 import type {
+  AgentBaseline,
   Change,
   Commit,
   ProposalFilter,
@@ -99,6 +101,14 @@ export class SqliteStore implements Store {
       const latest = Math.max(now, log.head(tenant).latestAt);
       return lines.map((line) => budgets.used(tenant, line, latest, ''));
     });
+  }
+
+  baseline(tenant: TenantId, subject: BaselineSubject): Promise<Baseline | undefined> {
+    return this.#read(({ baselines }) => baselines.find(tenant, subject));
+  }
+
+  baselines(tenant: TenantId, agent: string): Promise<readonly AgentBaseline[]> {
+    return this.#read(({ baselines }) => baselines.ofAgent(tenant, agent));
   }
 
   freezes(tenant: TenantId, since: number): Promise<readonly Freeze[]> {

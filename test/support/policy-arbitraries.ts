@@ -1,9 +1,11 @@
 /** Random policies, writes, and what else a decision looks at, for the tests that compare evaluators. */
 import fc from 'fast-check';
 import { EFFECT_CLASSES, type Plan, type ResourceCount } from '../../src/model/plan.ts';
-import type { Policy } from '../../src/model/policy.ts';
+import { SENSITIVITIES, type Policy } from '../../src/model/policy.ts';
+import { unusual, type Usual } from '../../src/policy/anomaly.ts';
 import type { PolicyFacts } from '../../src/policy/evaluate.ts';
 import type { SpecInput } from '../../src/policy/spec.ts';
+import { learnedFrom } from './baseline.ts';
 import { cascade, direct, factsOf, policyFrom, row } from './policy.ts';
 
 const AGENTS = ['bot', 'clerk'];
@@ -67,7 +69,30 @@ const permission = fc.oneof(
 
 const route = fc.constantFrom('finance', 'two', 'chain');
 
+const anomaly = fc.record(
+  {
+    sensitivity: fc.constantFrom(...SENSITIVITIES),
+    verdict: fc.constantFrom('require', 'require', 'forbid'),
+    route,
+    warmUp: fc.constant(10),
+    lines: fc.array(
+      fc.record(
+        {
+          match: fc.record({ agent: patterns(AGENTS, 'b*'), target: patterns(TARGETS, '*') }),
+          sensitivity: fc.constantFrom(...SENSITIVITIES),
+          verdict: fc.constantFrom('require', 'require', 'forbid'),
+          route,
+        },
+        { requiredKeys: ['match'] },
+      ),
+      { maxLength: 2 },
+    ),
+  },
+  { requiredKeys: [] },
+);
+
 const file = fc.record({
+  anomaly,
   never: fc.array(fc.record({ match, reason: fc.constant('n') }), { maxLength: 1 }),
   permissions: fc.tuple(...AGENTS.map(() => fc.array(permission, { maxLength: 3 }))),
   limits: fc.array(
@@ -139,6 +164,7 @@ export const policyText: fc.Arbitrary<string> = file.map((random) => {
     limits: named(random.limits),
     thresholds: named(random.thresholds),
     budgets: named(random.budgets),
+    anomaly: { ...random.anomaly, lines: named(random.anomaly.lines ?? []) },
     rules: [
       // Most random policies permit nothing: with this one the other stages get to speak.
       { id: 'usual', effect: 'permit', match: { target: 'crm' }, reason: 'u' },
@@ -244,9 +270,28 @@ function proposedWith(first: PolicyFacts, step: PolicyFacts): PolicyFacts {
   return { ...step, principal, environment, run, risk, now, compensation };
 }
 
+/** Nothing learned, then what makes all, some, and none of the random writes unusual. */
+const USUAL: readonly [Usual, ...Usual[]] = [
+  { baseline: undefined, key: 'k', uncounted: 1 },
+  ...[[], ['public.a'], RESOURCES].map((resources, place) => ({
+    baseline: learnedFrom({
+      writes: 60,
+      records: 1 + place * 2,
+      value: place === 0 ? [] : [['GBP', 10 ** place] as const, ['EUR', 10 ** place] as const],
+      recipients: place,
+      resources: resources.map((name) => [name]),
+    }),
+    key: 'k',
+    uncounted: place === 1 ? 0 : 1,
+  })),
+];
+
 /** The facts, and what else a decision looks at. */
-export const input: fc.Arbitrary<SpecInput> = fc.record({
+export type RandomInput = SpecInput & { readonly usual: readonly Usual[] };
+
+const beside = fc.record({
   facts: steps,
+  usual: fc.array(fc.constantFrom(...USUAL), { minLength: 3, maxLength: 3 }),
   frozen: fc.constantFrom(false, false, false, false, true),
   duplicate: fc.constantFrom(false, false, false, false, true),
   budgetUsed: fc.array(fc.integer({ min: 0, max: 12 }), { minLength: 2, maxLength: 2 }),
@@ -266,3 +311,13 @@ export const input: fc.Arbitrary<SpecInput> = fc.record({
   ),
   forbiddenApprovers: fc.subarray(PEOPLE, { maxLength: 1 }),
 });
+
+export const input: fc.Arbitrary<RandomInput> = beside.map(withUnusual);
+
+function withUnusual(random: Omit<RandomInput, 'unusualAt'>): RandomInput {
+  const unusualAt = random.facts.map((given, index) => {
+    const usual = random.usual[index] ?? USUAL[0];
+    return SENSITIVITIES.find((each) => unusual(given, usual, each).length > 0) ?? 'off';
+  });
+  return { ...random, unusualAt };
+}

@@ -9,7 +9,7 @@
  *    decide, and nobody was asked, as waiting until it expires.
  */
 import type { Assessment } from '../../model/plan.ts';
-import type { Decision } from '../../model/decision.ts';
+import type { Decision, Finding } from '../../model/decision.ts';
 import type { ProposalId } from '../../model/ids.ts';
 import type { Policy } from '../../model/policy.ts';
 import type { Compensated } from '../../model/ports.ts';
@@ -207,6 +207,13 @@ export class Rerun {
       facts,
       sameEffectAs: first === proposal.id ? null : first,
       budgets: lines.map((line) => ({ line, used: this.#spending.used(line, moment.at) })),
+      // What was usual then is not known any more; what was unusual is on the record.
+      usual: facts.map((_, index) => ({
+        baseline: undefined,
+        key: null,
+        uncounted: 0,
+        recorded: index === 0 ? anomaliesOf(proposal) : [],
+      })),
     };
   }
 
@@ -214,6 +221,10 @@ export class Rerun {
     const key = effectKeyOf(this.#candidate.policy, proposal, assessment);
     if (key !== null) this.#holders.take(key, proposal.id);
   }
+}
+
+function anomaliesOf({ decision }: Proposal): readonly Finding[] {
+  return (decision?.findings ?? []).filter(({ stage }) => stage === 'anomaly');
 }
 
 function proposerOf({ proposer }: Proposal): string {

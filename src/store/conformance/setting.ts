@@ -1,6 +1,8 @@
 import { strict as assert } from 'node:assert';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
+import { learn, type Baseline, type BaselineSubject } from '../../model/baseline.ts';
+import { baselineFacts } from '../../model/baseline-fact.ts';
 import type { EntryPosition } from '../../model/entry.ts';
 import { proposalId, type TenantId } from '../../model/ids.ts';
 import type {
@@ -93,6 +95,11 @@ export async function stateOf(store: Store, tenant: TenantId): Promise<unknown> 
     proposals: await Promise.all(listed.map(({ id }) => store.proposal(tenant, id))),
     freezes: await store.freezes(tenant, 0),
     credentials: await store.credentials(tenant),
+    baselines: await Promise.all(
+      [...new Set(listed.map(({ proposer }) => proposer.name))].map((agent) =>
+        store.baselines(tenant, agent),
+      ),
+    ),
   };
 }
 
@@ -103,6 +110,7 @@ export async function stateOf(store: Store, tenant: TenantId): Promise<unknown> 
 export async function assertFold(store: Store, tenant: TenantId, ledger: Ledger): Promise<number> {
   const folded = new Map<string, Proposal>();
   const steps = new Map<string, number>();
+  const learned = new Map<string, { subject: BaselineSubject; baseline: Baseline }>();
   let tree: Awaited<ReturnType<Store['tree']>> = { size: 0, range: [] };
   for (;;) {
     const page = await store.entries(tenant, tree.size, 100);
@@ -119,9 +127,16 @@ export async function assertFold(store: Store, tenant: TenantId, ledger: Ledger)
       const body = ledger.open(entry.leaf, entry.payloads);
       const place = { act: id, tenant, at, index };
       const before = folded.get(act);
-      if (body.type === 'proposal') folded.set(act, begin(body, place));
-      else
-        folded.set(act, fold(before ?? assert.fail('an entry before its proposal'), body, place));
+      const after =
+        body.type === 'proposal'
+          ? begin(body, place)
+          : fold(before ?? assert.fail('an entry before its proposal'), body, place);
+      folded.set(act, after);
+      for (const { subject, fact } of baselineFacts(before, after, at)) {
+        const name = JSON.stringify(subject);
+        const baseline = learn(learned.get(name)?.baseline, fact);
+        learned.set(name, { subject, baseline });
+      }
     }
     if (page.length === 0) break;
   }
@@ -129,6 +144,9 @@ export async function assertFold(store: Store, tenant: TenantId, ledger: Ledger)
   for (const [act, proposal] of folded) {
     const id = proposalId(act) ?? assert.fail();
     assert.deepEqual(plain(await store.proposal(tenant, id)), plain(proposal));
+  }
+  for (const { subject, baseline } of learned.values()) {
+    assert.deepEqual(await store.baseline(tenant, subject), baseline);
   }
   return tree.size;
 }

@@ -129,4 +129,15 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
   CREATE INDEX freezes_of_all ON freezes (released_at, tenant)
     WHERE json_extract(record, '$.scope.kind') = 'all';
   `,
+  `
+  -- What is usual for an agent and an operation, as the entries from here on fold to.
+  CREATE TABLE baselines (
+    tenant TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    target TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (tenant, agent, target, operation)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import { baselineFacts, type TaughtFact } from '../../model/baseline-fact.ts';
 import { proposalId, type TenantId } from '../../model/ids.ts';
 import type { EntryBody } from '../../model/entry.ts';
 import type { ActChange, Change, Commit, Random, Sequencer, TreeState } from '../../model/ports.ts';
@@ -68,6 +69,7 @@ function writeAct(
   let proposal = before;
   const hashes = new LatestHashes(tables, tenant, act);
   const entries = [];
+  const taught: TaughtFact[] = [];
   for (const [offset, body] of act.entries.entries()) {
     const position = { act: act.act, step: act.expectStep + offset + 1, at };
     const index = tree.size;
@@ -78,11 +80,16 @@ function writeAct(
     assert(tree.size === index + 1, 'a push grows the tree by one');
     entries.push({ index, leafHash: sealed.leafHash });
     if (id === undefined) foldOther(tables, tenant, body, at);
-    else proposal = foldProposal(proposal, body, { act: id, tenant, at, index });
+    else {
+      const folded = foldProposal(proposal, body, { act: id, tenant, at, index });
+      taught.push(...baselineFacts(proposal, folded, at));
+      proposal = folded;
+    }
   }
   if (proposal === before) return { tree, entries, proposal: undefined };
   assert(proposal?.step === act.expectStep + act.entries.length, 'record and log agree (G5)');
   tables.proposals.save(proposal, before);
+  tables.baselines.learn(tenant, taught);
   return { tree, entries, proposal };
 }
 

@@ -1,12 +1,13 @@
 /** What stands in the way of a change. All is asked before anything is written. */
 import type { Digest } from '../../lib/canonical.ts';
+import { pacesAt } from '../../model/baseline.ts';
 import { activeFreeze, type FreezeSubject } from '../../model/freeze.ts';
 import type { ProposalId, TenantId } from '../../model/ids.ts';
 import { isWithoutEffect } from '../../model/lifecycle.ts';
 import type { Change, CommitConflict, KeyClaim } from '../../model/ports.ts';
 import type { Tables } from './tables.ts';
 
-/** Returns the first conflict of a change: steps, then freezes, then keys, then budgets. */
+/** Returns the first conflict of a change: steps, freezes, keys, budgets, paces. */
 export function findConflict(
   tables: Tables,
   change: Change,
@@ -17,7 +18,8 @@ export function findConflict(
     findMovedStep(tables, change) ??
     (guard?.notFrozen && findFrozen(tables, tenant, guard.notFrozen)) ??
     (guard?.keys && findTakenKey(tables, tenant, guard.keys)) ??
-    findExceededBudget(tables, change, now)
+    findExceededBudget(tables, change, now) ??
+    findPassedPace(tables, change)
   );
 }
 
@@ -89,4 +91,14 @@ function findExceededBudget(
   if (reserve === undefined) return undefined;
   const exceeded = tables.budgets.findExceeded(tenant, reserve.lines, now, reserve.proposalId);
   return exceeded && { kind: 'budget', ...exceeded };
+}
+
+function findPassedPace(tables: Tables, change: Change): CommitConflict | undefined {
+  for (const pace of change.guard?.paces ?? []) {
+    const baseline = tables.baselines.find(change.tenant, pace);
+    if (baseline === undefined) continue;
+    const found = pacesAt(baseline, change.at)[pace.window].proposed;
+    if (found + pace.uncounted > pace.max) return { kind: 'pace', pace, found };
+  }
+  return undefined;
 }

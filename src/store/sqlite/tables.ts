@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { BaselineTable } from './baselines.ts';
 import { BudgetTable } from './budgets.ts';
 import { CredentialTable } from './credentials.ts';
 import { FreezeTable } from './freezes.ts';
@@ -12,6 +13,7 @@ export interface Tables {
   readonly proposals: ProposalTable;
   readonly keys: KeyTable;
   readonly budgets: BudgetTable;
+  readonly baselines: BaselineTable;
   readonly freezes: FreezeTable;
   readonly credentials: CredentialTable;
 }
@@ -22,6 +24,7 @@ export function openTables(database: DatabaseSync): Tables {
     proposals: new ProposalTable(database),
     keys: new KeyTable(database),
     budgets: new BudgetTable(database),
+    baselines: new BaselineTable(database),
     freezes: new FreezeTable(database),
     credentials: new CredentialTable(database),
   };

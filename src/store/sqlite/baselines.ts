@@ -1,0 +1,58 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { learn, type Baseline, type BaselineSubject } from '../../model/baseline.ts';
+import type { TaughtFact } from '../../model/baseline-fact.ts';
+import type { TenantId } from '../../model/ids.ts';
+import type { AgentBaseline } from '../../model/ports.ts';
+import { textOf, type Row } from './rows.ts';
+
+/** What is usual for agents, as the entries of their proposals fold to (G5). */
+export class BaselineTable {
+  readonly #find: StatementSync;
+  readonly #save: StatementSync;
+  readonly #ofAgent: StatementSync;
+
+  constructor(database: DatabaseSync) {
+    this.#find = database.prepare(`
+      SELECT record FROM baselines
+      WHERE tenant = ? AND agent = ? AND target = ? AND operation = ?`);
+    this.#save = database.prepare(`
+      INSERT INTO baselines (tenant, agent, target, operation, record) VALUES (?, ?, ?, ?, ?)
+      ON CONFLICT (tenant, agent, target, operation) DO UPDATE SET record = excluded.record`);
+    this.#ofAgent = database.prepare(`
+      SELECT target, operation, record FROM baselines
+      WHERE tenant = ? AND agent = ? ORDER BY target, operation`);
+  }
+
+  find(tenant: TenantId, { agent, target, operation }: BaselineSubject): Baseline | undefined {
+    const row = this.#find.get(tenant, agent, target, operation);
+    return row === undefined ? undefined : recordOf(row);
+  }
+
+  ofAgent(tenant: TenantId, agent: string): readonly AgentBaseline[] {
+    return this.#ofAgent.all(tenant, agent).map((row) => ({
+      agent,
+      target: textOf(row, 'target'),
+      operation: textOf(row, 'operation'),
+      baseline: recordOf(row),
+    }));
+  }
+
+  /** Folds facts in, in the order of their entries. */
+  learn(tenant: TenantId, taught: readonly TaughtFact[]): void {
+    const learned = new Map<string, { subject: BaselineSubject; baseline: Baseline | undefined }>();
+    for (const { subject, fact } of taught) {
+      const name = JSON.stringify([subject.agent, subject.target, subject.operation]);
+      const known = learned.get(name) ?? { subject, baseline: this.find(tenant, subject) };
+      learned.set(name, { subject, baseline: learn(known.baseline, fact) });
+    }
+    for (const { subject, baseline } of learned.values()) {
+      const { agent, target, operation } = subject;
+      this.#save.run(tenant, agent, target, operation, JSON.stringify(baseline));
+    }
+  }
+}
+
+function recordOf(row: Row): Baseline {
+  // Written by `learn` above and by nothing else.
+  return JSON.parse(textOf(row, 'record')) as Baseline;
+}
