@@ -28,9 +28,11 @@ export interface Stage {
   state(): Promise<string>;
   /** A write that changes something, can be taken back, and gives the same plan while nothing moves. */
   readonly write: { readonly operation: string; readonly arguments: JsonObject };
+  /** In place of `write` alone, where the target takes several in one transaction: all of them. */
+  readonly steps?: PlanRequest['steps'];
   /** What that write changes, all counts together. */
   readonly records: number;
-  /** Arguments that must be refused. */
+  /** Arguments that must be refused; of `steps`, for the last of them. */
   readonly refused: readonly JsonObject[];
   /** Changes the system so that the plan of `write` is another. */
   drift(): Promise<void>;
@@ -65,6 +67,7 @@ export function testConnector(kind: string, open: () => Promise<Stage>): void {
       operation: stage.write.operation,
       arguments: args,
       permits: () => true,
+      ...stepsOf(stage, args),
       compensated: null,
     };
   };
@@ -278,6 +281,13 @@ export function testConnector(kind: string, open: () => Promise<Stage>): void {
     }
     assert(said.length > 0);
   });
+}
+
+function stepsOf({ steps, write }: Stage, args: JsonObject): Pick<PlanRequest, 'steps'> {
+  const last = steps?.at(-1);
+  if (steps === undefined || last === undefined) return {};
+  if (args === write.arguments) return { steps };
+  return { steps: [...steps.slice(0, -1), { ...last, arguments: args }] };
 }
 
 function digest(stage: Stage, plan: Plan): ReturnType<typeof planDigest> {

@@ -42,6 +42,8 @@ export interface RefusalDetail {
   readonly permanent?: boolean;
   readonly span?: { readonly from: number; readonly to: number } | null;
   readonly conflicts?: readonly Conflict[];
+  /** Of several steps: the one that was refused, from 0. */
+  readonly step?: number;
 }
 
 /** Makes a refusal: surely no effect. */
@@ -57,6 +59,7 @@ export function refusal(
     permanent: detail.permanent ?? true,
     span: detail.span ?? null,
     conflicts: detail.conflicts ?? [],
+    ...(detail.step === undefined ? {} : { step: detail.step }),
   };
 }
 

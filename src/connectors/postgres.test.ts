@@ -26,16 +26,16 @@ function postgres(): Promise<Postgres> {
 
 const WRITE = `UPDATE accounts SET balance = balance + 10, note = $1 WHERE balance < 300`;
 
-testConnector('postgres', async (): Promise<Stage> => {
+async function openStage(name: string): Promise<Stage> {
   const started = await postgres();
-  await started.createDatabase('stage');
-  const admin = new pg.Client(started.url('stage'));
+  await started.createDatabase(name);
+  const admin = new pg.Client(started.url(name));
   await admin.connect();
   await admin.query(`CREATE TABLE accounts (
     id int PRIMARY KEY, owner text NOT NULL, balance numeric(12,2) NOT NULL, note text,
     doubled numeric GENERATED ALWAYS AS (balance * 2) STORED, tags text[], at timestamptz)`);
   const proxy = await startProxy(started.port);
-  const url = new URL(started.url('stage'));
+  const url = new URL(started.url(name));
   const secrets = [url.password];
   url.port = String(proxy.port);
   const target = await openPostgresTarget(
@@ -78,6 +78,28 @@ testConnector('postgres', async (): Promise<Stage> => {
     },
     break: (where) => proxy.breakNext(where),
     secrets,
+  };
+}
+
+testConnector('postgres', () => openStage('stage'));
+
+/** Of a row that two steps change, one that a step creates and a later one changes, and one that goes. */
+testConnector('postgres in steps', async (): Promise<Stage> => {
+  const stage = await openStage('steps');
+  const sql = (statement: string, parameters: readonly string[] = []) => ({
+    operation: 'sql',
+    arguments: { statement, parameters },
+    permits: () => true,
+  });
+  return {
+    ...stage,
+    steps: [
+      sql(`INSERT INTO accounts (id, owner, balance, at) VALUES (9, 'new', 5, '2020-01-01')`),
+      sql('UPDATE accounts SET balance = balance * 2 WHERE id IN (1, 9)'),
+      sql('DELETE FROM accounts WHERE id = 5'),
+      sql(WRITE, ['raised']),
+    ],
+    records: 1 + 2 + 1 + 3,
   };
 });
 

@@ -19,6 +19,7 @@ import {
 import { listResources } from './postgres/catalog/resources.ts';
 import { openAmountsCheck } from './postgres/measure/amounts.ts';
 import { applyWrite, dropFilled } from './postgres/apply.ts';
+import { refusalOf } from './postgres/measure/at-step.ts';
 import type { CarryContext, Surroundings } from './postgres/measure/carry.ts';
 import { holdWrite } from './postgres/hold.ts';
 import { LearntMasks } from './postgres/measure/learn.ts';
@@ -31,7 +32,9 @@ import {
   OPERATIONS,
   proposedWrite,
   type ProposedContext,
+  type ProposedWrite,
 } from './postgres/proposed/proposed.ts';
+import { proposedSteps } from './postgres/proposed/steps.ts';
 import { BulkShapes, KeyedQueue } from './postgres/session/queue.ts';
 import { openReads } from './postgres/read/read.ts';
 import { openReceipts } from './postgres/session/receipts.ts';
@@ -47,7 +50,7 @@ import { checkShadow, planOn } from './postgres/shadow.ts';
 import { openWitnesses } from './postgres/session/snapshot.ts';
 import { OPERATION_SCHEMAS } from './postgres/proposed/structured-schemas.ts';
 import { roleFor } from './postgres/undo/take-back.ts';
-import { givenBy, type Write } from './postgres/measure/teacher.ts';
+import { shapeOf, type Write } from './postgres/measure/teacher.ts';
 
 export const postgres: Connector = { kind: 'postgres', open: openPostgresTarget };
 
@@ -98,6 +101,7 @@ export async function openPostgresTarget(
     operations: OPERATIONS,
     schemas: OPERATION_SCHEMAS,
     canonical: (operation, args) => canonicalWrite(proposed, { operation, arguments: args }),
+    steps: true,
     async plan(request, signal) {
       let write: Write | undefined;
       try {
@@ -109,7 +113,7 @@ export async function openPostgresTarget(
         if (shadow === null) return await at(ground);
         return await planOn({ primary: ground, shadow, whenDown: shadow.whenDown }, request, at);
       } catch (error) {
-        return asRefusal(error, write && givenBy(write));
+        return refusalOf(error, write);
       }
     },
     async hold(request, signal) {
@@ -121,7 +125,7 @@ export async function openPostgresTarget(
       } catch (error) {
         return asRefusal(error);
       }
-      if (write.kind === 'statement' && write.copy !== undefined) return null;
+      if (statementsOf(write).some(({ copy }) => copy !== undefined)) return null;
       return holdWrite(contextOf(ground, request), write, request, signal);
     },
     async apply(request, signal) {
@@ -257,7 +261,8 @@ function planWrite(
     await dropFilled(context, carried);
     const { effects, effectsOmitted } = carried.plan;
     const isBulk = effects.length + effectsOmitted > BULK_ROWS;
-    if (isBulk && write.kind === 'statement') previews.bulk.add(write.statement.text);
+    const shape = shapeOf(write);
+    if (isBulk && shape !== null) previews.bulk.add(shape);
     return { kind: 'planned', plan: { ...carried.plan, reversibility } };
   };
   const key = bulkKey(write, previews.bulk);
@@ -270,9 +275,24 @@ function bulkKey(write: Write, bulk: BulkShapes): string | null {
     const { plan } = write.compensated;
     return plan.effects.length + plan.effectsOmitted > BULK_ROWS ? plan.resource : null;
   }
-  const { target, text } = write.statement;
-  const isBulk = write.copy !== undefined || bulk.has(text);
-  return isBulk ? `${target.schema ?? ''}.${target.name}` : null;
+  const writes = statementsOf(write);
+  const isBulk = writes.some(({ copy }) => copy !== undefined) || bulk.has(shapeOf(write) ?? '');
+  const [first] = writes;
+  if (!isBulk || first === undefined) return null;
+  const { target } = first.statement;
+  return `${target.schema ?? ''}.${target.name}`;
+}
+
+/** What the agent's write is made of; nothing of the inverse. */
+function statementsOf(write: Write): readonly ProposedWrite[] {
+  switch (write.kind) {
+    case 'statement':
+      return [write];
+    case 'steps':
+      return write.steps;
+    case 'inverse':
+      return [];
+  }
 }
 
 const BULK_ROWS = 1_000;
@@ -297,7 +317,10 @@ async function probe(
 
 /** What the request asks for, checked; a compensation comes from the gate and has no statement. */
 async function writeOf(proposed: ProposedContext, request: PlanRequest): Promise<Write> {
-  const { compensated } = request;
+  const { compensated, steps, proposer } = request;
   if (compensated !== null) return { kind: 'inverse', compensated };
+  if (steps !== undefined) {
+    return { kind: 'steps', steps: await proposedSteps(proposed, steps, proposer) };
+  }
   return { kind: 'statement', ...(await proposedWrite(proposed, request)) };
 }

@@ -12,10 +12,14 @@ import type {
   ApplyAnswer,
   PlanAnswer,
   PlanRequest,
+  StepRequest,
   Target,
   TargetRefusal,
 } from '../../src/model/ports.ts';
 import { makeRoles } from './postgres-roles.ts';
+
+/** What a test says of a step; the rest is as usual. */
+export type AskedStep = Pick<StepRequest, 'arguments'> & Partial<StepRequest>;
 
 type Parameters = readonly (string | number | boolean | null)[];
 
@@ -24,6 +28,8 @@ export interface TargetBench {
   /** A superuser's connection to the same database. */
   readonly admin: pg.Client;
   ask(statement: string, parameters?: Parameters): PlanRequest;
+  /** A request for several steps; a text is one of `sql`. */
+  askSteps(...steps: readonly (string | AskedStep)[]): PlanRequest;
   plan(request: PlanRequest): Promise<PlanAnswer>;
   /** The plan, where there must be one. */
   planned(statement: string, parameters?: Parameters): Promise<Plan>;
@@ -32,6 +38,8 @@ export interface TargetBench {
   apply(request: PlanRequest, shown: Plan): Promise<ApplyAnswer>;
   /** Plans and applies, and returns the request for the inverse. */
   done(statement: string, parameters?: Parameters): Promise<PlanRequest>;
+  /** As `done`, for any request. */
+  carriedOut(asked: PlanRequest): Promise<PlanRequest>;
   /** First column of every row. */
   rows(query: string): Promise<readonly string[]>;
   close(): Promise<void>;
@@ -108,8 +116,18 @@ export async function openTargetBench(
         { ...asked, key: asked.proposalId, planDigest: digest(shown), digest },
         signal(),
       ),
-    async done(statement, parameters) {
-      const asked = bench.ask(statement, parameters);
+    askSteps: (...steps) => {
+      const asked = steps.map((step): StepRequest => {
+        const usual = { operation: 'sql', permits: () => true };
+        return Object.assign(
+          usual,
+          typeof step === 'string' ? { arguments: { statement: step } } : step,
+        );
+      });
+      return { ...request(asked[0]?.arguments ?? {}), steps: asked };
+    },
+    done: (statement, parameters) => bench.carriedOut(bench.ask(statement, parameters)),
+    async carriedOut(asked) {
       const answer = await bench.plan(asked);
       assert(answer.kind === 'planned', JSON.stringify(answer));
       const applied = await bench.apply(asked, answer.plan);

@@ -15,6 +15,8 @@ export interface RoundsOptions {
   readonly rounds: number;
   /** With a role that takes back with triggers off. */
   readonly hasUndo: boolean;
+  /** The most writes that one transaction has; by default each has one of its own. */
+  readonly stepsMax?: number;
   readonly progress?: (line: string) => void;
   /** Asked after each round; true ends the run early, which the progress then says. */
   readonly isOver?: () => boolean;
@@ -78,9 +80,12 @@ export async function runRounds(server: Postgres, options: RoundsOptions): Promi
   }
 }
 
-function* randomWrites({ seed, rounds }: RoundsOptions): Iterable<string> {
+function* randomWrites({ seed, rounds, stepsMax = 1 }: RoundsOptions): Iterable<readonly string[]> {
   const dice = diceOf(seed);
-  for (let round = 0; round < rounds; round += 1) yield randomWrite(dice);
+  for (let round = 0; round < rounds; round += 1) {
+    const steps = stepsMax === 1 ? 1 : dice.whole(2, stepsMax);
+    yield Array.from({ length: steps }, () => randomWrite(dice));
+  }
 }
 
 /** The same with statements that are given; each is taken back before the next. */
@@ -89,7 +94,8 @@ export function runStatements(
   admin: pg.Client,
   statements: readonly string[],
 ): Promise<RoundsReport> {
-  return new Rounds(target, admin, { seed: 0, rounds: 0, hasUndo: false }).run(statements);
+  const rounds = statements.map((each) => [each]);
+  return new Rounds(target, admin, { seed: 0, rounds: 0, hasUndo: false }).run(rounds);
 }
 
 const FAILURES_MAX = 20;
@@ -115,18 +121,18 @@ class Rounds {
     this.#options = options;
   }
 
-  async run(statements: Iterable<string>): Promise<RoundsReport> {
+  async run(all: Iterable<readonly string[]>): Promise<RoundsReport> {
     const { seed, rounds, progress } = this.#options;
     await fixShapes(this.#admin, SCHEMAS);
     this.#base = { digest: await this.#digest(), dump: await this.#dump() };
     const base = this.#base.dump;
     let round = 0;
-    for (const statement of statements) {
+    for (const statements of all) {
       if (this.#failures.length >= FAILURES_MAX) break;
       round += 1;
-      this.#place = `seed ${seed}, round ${round}: ${statement}`;
+      this.#place = `seed ${seed}, round ${round}: ${statements.join('; ')}`;
       try {
-        if (!(await this.#round(statement))) await restoreDump(this.#admin, base);
+        if (!(await this.#round(statements))) await restoreDump(this.#admin, base);
       } catch (error) {
         this.#fail(`threw ${String(error instanceof Error ? error.stack : error)}`);
         await this.#admin.query('ROLLBACK');
@@ -142,9 +148,9 @@ class Rounds {
   }
 
   /** Reports whether the database is as it was. */
-  async #round(statement: string): Promise<boolean> {
+  async #round(statements: readonly string[]): Promise<boolean> {
     const base = this.#base.dump;
-    const request = this.#request({ statement });
+    const request = this.#request(statements);
     const answer = await this.#target.plan(request, AbortSignal.timeout(60_000));
     await this.#same(this.#base, 'the preview left a change');
     if (answer.kind === 'refused') {
@@ -165,6 +171,7 @@ class Rounds {
     this.#note(really.length === 0 ? 'applied, nothing changed' : 'applied');
     this.#checkImages(plan, effects, really);
     this.#checkCounts(plan, really);
+    this.#checkSteps(plan, statements, really);
     if (really.length === 0) return true;
     return this.#undo({ request, plan, effects, applied }, after);
   }
@@ -182,7 +189,7 @@ class Rounds {
     const { kind, except = [] } = plan.reversibility;
     if (kind !== 'proved') this.#note(`${kind}: ${plan.reversibility.reason.slice(0, 160)}`);
     const request = {
-      ...this.#request({}),
+      ...this.#request([]),
       compensated: {
         proposalId: done.request.proposalId,
         plan,
@@ -249,6 +256,22 @@ class Rounds {
     }
   }
 
+  /** What the steps say that they did, one after the other, is what really changed. */
+  #checkSteps(plan: Plan, statements: readonly string[], really: readonly Effect[]): void {
+    const { steps = [] } = plan;
+    if (steps.length !== (statements.length > 1 ? statements.length : 0)) {
+      this.#fail(`${statements.length} steps, and plans of ${steps.length}`);
+    }
+    if (steps.length === 0 || plan.maskedColumns.length > 0) return;
+    const told = netRows(steps.flatMap((step) => step.plan.effects));
+    const real = netRows(really);
+    const rows = [...new Set([...told.keys(), ...real.keys()])];
+    const wrong = rows.find((row) => told.get(row) !== real.get(row));
+    if (wrong !== undefined) {
+      this.#fail(`the steps say ${told.get(wrong) ?? 0}, really ${real.get(wrong) ?? 0}: ${wrong}`);
+    }
+  }
+
   async #apply(request: PlanRequest, plan: Plan): Promise<ApplyAnswer> {
     const digest = (each: Plan): ReturnType<typeof planDigest> =>
       planDigest('random', request.operation, each);
@@ -258,13 +281,18 @@ class Rounds {
     );
   }
 
-  #request(args: { readonly statement?: string }): PlanRequest {
+  /** For one write, for several in one transaction, or for none: an inverse. */
+  #request(statements: readonly string[]): PlanRequest {
     proposals += 1;
+    const steps = statements.map((statement) => {
+      return { operation: 'sql', arguments: { statement }, permits: () => true };
+    });
     return {
       proposalId: newProposalId(proposals, new Uint8Array(10)),
       operation: 'sql',
-      arguments: args.statement === undefined ? {} : { statement: args.statement },
+      arguments: steps[0]?.arguments ?? {},
       permits: () => true,
+      ...(steps.length > 1 ? { steps } : {}),
       compensated: null,
     };
   }

@@ -3,15 +3,16 @@ import { strict as assert } from 'node:assert';
 import type { Digest } from '../../lib/canonical.ts';
 import type { ApplyAnswer, ApplyRequest } from '../../model/ports.ts';
 import { refusal } from '../connector.ts';
+import { refusalOf } from './measure/at-step.ts';
 import type { Carried, CarryContext } from './measure/carry.ts';
 import { isOfReceipt } from './measure/full.ts';
 import { carry } from './measure/measure.ts';
 import { roleFor } from './undo/take-back.ts';
 import { stepOf } from './session/pipeline.ts';
 import type { StoredReceipt } from './session/receipts.ts';
-import { asRefusal, isPlainError, sqlState } from './session/refusals.ts';
+import { isPlainError, sqlState } from './session/refusals.ts';
 import type { Session } from './session/session.ts';
-import { givenBy, type Write } from './measure/teacher.ts';
+import type { Write } from './measure/teacher.ts';
 
 /**
  * Applies a write, or finds that an earlier attempt had.
@@ -38,7 +39,7 @@ export async function applyWrite(
     // Only the receipt of the key can tell what became of it.
     if (attempt.stage === 'committing') throw inDoubt(error);
     if (isHeldKey(error)) throw inDoubt(error);
-    return asRefusal(error, givenBy(write));
+    return refusalOf(error, write);
   }
   if (answer !== 'earlier') return answer;
   const receipt = await receipts.find(request.key);

@@ -1,11 +1,12 @@
 /** Measures a write and keeps its transaction open, so that what was measured can be kept as it is. */
 import type { ApplyAnswer, Held, HoldRequest, TargetRefusal } from '../../model/ports.ts';
 import { commit, dropEvidence, dropFilled, inDoubt, type Attempt } from './apply.ts';
+import { refusalOf } from './measure/at-step.ts';
 import type { Carried, CarryContext } from './measure/carry.ts';
 import { carry } from './measure/measure.ts';
 import { asRefusal } from './session/refusals.ts';
 import type { Lent } from './session/session.ts';
-import { givenBy, type Write } from './measure/teacher.ts';
+import type { Write } from './measure/teacher.ts';
 
 /**
  * Null where the key was tried before, and where the undo role may prove more than this transaction can:
@@ -39,7 +40,7 @@ export async function holdWrite(
     return null;
   } catch (error) {
     await lent.done(error);
-    return asRefusal(error, givenBy(write));
+    return refusalOf(error, write);
   }
 }
 

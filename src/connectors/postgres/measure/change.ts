@@ -29,6 +29,8 @@ export interface Change {
   readonly before: RowImage | null;
   readonly after: RowImage | null;
   readonly by?: Cause;
+  /** The image before is what an earlier step of the same transaction left. */
+  readonly again?: true;
 }
 
 const orders = new WeakMap<Table, readonly number[]>();

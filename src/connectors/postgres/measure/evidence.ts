@@ -22,14 +22,16 @@ import type { Snapshot } from '../session/snapshot.ts';
 import type { Changed } from '../catalog/touched.ts';
 
 /** An alias that no statement may use: a name that is a column would be taken for the column. */
-const ROW = '"writegate_row"';
-const BATCH_ROWS = 500;
+export const ROW = '"writegate_row"';
+export const BATCH_ROWS = 500;
 
-/** What the versions of one transaction are known by. */
+/** What the versions of one transaction, or of one step of it, are known by. */
 export interface Own {
   /** The transaction's id in its 32-bit form. */
   readonly id: string;
-  /** How many ids were given out since then, its own included; later ones are not its subtransactions. */
+  /** How many ids were given out before the step began, counted from `id`; 0: the whole transaction. */
+  readonly from: number;
+  /** How many ids were given out since `id`, that included; later ones are not its subtransactions. */
   readonly span: number;
 }
 
@@ -61,7 +63,7 @@ export async function readOwn(sessions: Sessions, transaction: string): Promise<
       permanent: false,
     });
   }
-  return { id, span };
+  return { id, from: 0, span };
 }
 
 /** How the two images of a row are found to belong together. */
@@ -125,9 +127,9 @@ class Comparison {
     const { table, from } = this.#changed;
     const text =
       `SELECT ${columnList(table)} FROM ${from.sql} AS ${ROW} ` +
-      `WHERE ${from.where} AND ${ownRange('xmin')}`;
+      `WHERE ${from.where} AND ${ownRange(`${ROW}.xmin`)}`;
     const { resource } = table;
-    const query = { text, values: [own.id, own.span], table: resource };
+    const query = { text, values: ownValues(own), table: resource };
     await streamRows(session.client, query, async (rows) => {
       if (rows.length > 0) await this.#pairUp(rows.map((row) => row.slice(1)));
     });
@@ -138,15 +140,15 @@ class Comparison {
     const { table, from: source } = this.#changed;
     const text =
       `SELECT ${ROW}.ctid::text FROM ${source.sql} AS ${ROW} ` +
-      `WHERE ${source.where} AND (${ownRange('xmax')} OR ${NEW_LOCKS})`;
+      `WHERE ${source.where} AND (${ownRange(`${ROW}.xmax`)} OR ${NEW_LOCKS})`;
     const gone: string[] = [];
     const client = await snapshot.client();
-    const values = [own.id, own.span, snapshot.locksAge];
+    const values = [...ownValues(own), snapshot.locksAge];
     await streamRows(client, { text, values }, async (rows) => {
       const places = rows.flatMap(([place]) => place ?? []);
       const candidates = places.filter((place) => !this.#paired.has(addressOf(place)));
       if (candidates.length === 0) return;
-      const there = await this.#stillThere(candidates);
+      const there = await stillThere(this.#ends.session, source, candidates);
       for (const place of candidates) if (!there.has(place)) gone.push(place);
       if (gone.length > ROWS_MEASURED_MAX) throw tooMany();
     });
@@ -222,19 +224,6 @@ class Comparison {
     );
   }
 
-  /** Which of these versions the writer still sees. */
-  async #stillThere(places: readonly string[]): Promise<ReadonlySet<string>> {
-    const { from } = this.#changed;
-    const { rows } = await this.#ends.session.client.query<string[]>({
-      text:
-        `SELECT ${ROW}.ctid::text FROM ${from.sql} AS ${ROW} ` +
-        `WHERE ${from.where} AND ${ROW}.ctid = ANY ($1::tid[])`,
-      values: [places],
-      rowMode: 'array',
-    });
-    return new Set(rows.map(([place]) => place ?? ''));
-  }
-
   async #give(changes: readonly Change[]): Promise<void> {
     if (changes.length === 0) return;
     for (const { kind } of changes) this.#found[`${kind}d`] += 1;
@@ -246,23 +235,46 @@ class Comparison {
   }
 }
 
+/** Which of these versions the writer still sees. */
+export async function stillThere(
+  { client }: Session,
+  from: Changed['from'],
+  places: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const { rows } = await client.query<string[]>({
+    text:
+      `SELECT ${ROW}.ctid::text FROM ${from.sql} AS ${ROW} ` +
+      `WHERE ${from.where} AND ${ROW}.ctid = ANY ($1::tid[])`,
+    values: [places],
+    rowMode: 'array',
+  });
+  return new Set(rows.map(([place]) => place ?? ''));
+}
+
 const NOTHING: ReadonlyMap<string, { readonly address: number; readonly values: TextRow }> =
   new Map();
 
 /** The address first, then each column as text. */
-function columnList(table: Table): string {
+export function columnList(table: Table): string {
   const columns = table.columns.map((each) => `${ROW}.${pg.escapeIdentifier(each.name)}::text`);
   return [`${ROW}.ctid::text`, ...columns].join(', ');
 }
 
 /** Ages are taken relative to that of our own id: whatever they count from, it is the same for both. */
-function ownRange(column: 'xmin' | 'xmax'): string {
-  const age = `age(${ROW}.${column})`;
-  return `${age} <= (SELECT age($1::xid)) AND ${age} > (SELECT age($1::xid) - $2::int4)`;
+export function ownRange(id: string): string {
+  return (
+    `age(${id}) <= (SELECT age($1::xid) - $2::int4) AND ` +
+    `age(${id}) > (SELECT age($1::xid) - $3::int4)`
+  );
+}
+
+/** Of `ownRange`. */
+export function ownValues({ id, from, span }: Own): readonly [string, number, number] {
+  return [id, from, span];
 }
 
 /** Sets of transactions that were made since the snapshot; nothing says of `xmax` whether it is one. */
-const NEW_LOCKS = `mxid_age(${ROW}.xmax) BETWEEN 1 AND (SELECT mxid_age('1'::xid) - $3::int4)`;
+export const NEW_LOCKS: string = `mxid_age(${ROW}.xmax) BETWEEN 1 AND (SELECT mxid_age('1'::xid) - $4::int4)`;
 
 /** `(block,offset)` as one number. */
 function addressOf(place: string): number {
@@ -270,7 +282,7 @@ function addressOf(place: string): number {
   return Number(place.slice(1, comma)) * 65_536 + Number(place.slice(comma + 1, -1));
 }
 
-function keyOf({ table, values }: RowImage): TextRow {
+export function keyOf({ table, values }: RowImage): TextRow {
   return table.key.map(
     (name) => values[table.columns.findIndex((each) => each.name === name)] ?? null,
   );
@@ -280,7 +292,7 @@ function columnOf(table: Table, name: string): Pick<Column, 'name' | 'type'> {
   return table.columns.find((column) => column.name === name) ?? { name, type: 'text' };
 }
 
-function tooMany(): Refused {
+export function tooMany(): Refused {
   return new Refused(
     'effect-unmeasurable',
     `the write changes more than ${ROWS_MEASURED_MAX} rows; propose it in parts`,

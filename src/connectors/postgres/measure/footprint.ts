@@ -80,17 +80,19 @@ const MODES = new Set(['AccessShareLock', 'RowShareLock', 'RowExclusiveLock']);
 const WRITTEN = 'RowExclusiveLock';
 
 /**
- * Runs what is deferred to the commit now, then reads the footprint. `receipts` says how many rows of
- * the receipt table this transaction has written itself.
+ * Runs what is deferred to the commit now, then reads the footprint; with `isBetween`, after a step that
+ * others follow, it stays deferred. `receipts` says how many rows of the receipt table this transaction
+ * has written itself.
  */
 export async function readFootprint(
   session: Session,
   settings: PostgresSettings,
   receipts: number,
+  isBetween = false,
 ): Promise<Footprint> {
   let answer = await look(session);
-  if (answer.deferrable) {
-    await session.client.query('SET CONSTRAINTS ALL IMMEDIATE');
+  if (answer.deferrable && !isBetween) {
+    await runDeferred(session);
     answer = await look(session);
   }
   const { others, blinding, catalog } = answer;
@@ -113,6 +115,49 @@ export async function readFootprint(
     }
   }
   return { relations, transaction: answer.transaction };
+}
+
+async function runDeferred({ client }: Session): Promise<void> {
+  try {
+    await client.query('SET CONSTRAINTS ALL IMMEDIATE');
+  } catch (error) {
+    if (error instanceof Error) deferredErrors.add(error);
+    throw error;
+  }
+}
+
+const deferredErrors = new WeakSet<object>();
+
+/** Whether an error came of what was deferred to the commit: then no one step led to it. */
+export function isOfDeferred(error: unknown): boolean {
+  return error instanceof Error && deferredErrors.has(error);
+}
+
+/**
+ * What was touched since: counts are those since then, and of what had been locked before only that is
+ * left which changed, or is locked more strongly, or is, or is a part of, one of `named` (`schema.table`).
+ */
+export function footprintSince(
+  now: Footprint,
+  earlier: Footprint | null,
+  named: readonly string[],
+): Footprint {
+  if (earlier === null) return now;
+  const before = new Map(earlier.relations.map((each) => [each.oid, each]));
+  const relations = now.relations.flatMap((relation): readonly Touched[] => {
+    const was = before.get(relation.oid);
+    if (was === undefined) return [relation];
+    const created = relation.created - was.created;
+    const updated = relation.updated - was.updated;
+    const deleted = relation.deleted - was.deleted;
+    const names = [`${relation.schema}.${relation.name}`, ...(relation.partOf ?? [])];
+    const isNew =
+      created + updated + deleted > 0 ||
+      relation.modes.some((mode) => !was.modes.includes(mode)) ||
+      names.some((name) => named.includes(name));
+    return isNew ? [{ ...relation, created, updated, deleted }] : [];
+  });
+  return { ...now, relations };
 }
 
 async function look(session: Session): Promise<FootprintAnswer> {

@@ -50,18 +50,23 @@ function viewTo(end: number): Buffer {
   return (views[end] ??= room.subarray(0, end));
 }
 
-/** One for each table of a write, with its masks. */
+/**
+ * One for each table of a write, with its masks. With `hidesBefore` they hold for the images before too:
+ * an earlier step of the same transaction may have put there what only the commit knows.
+ */
 export class Form {
   readonly table: Table;
   readonly masked: ReadonlySet<string>;
+  readonly #hidesBefore: boolean;
   readonly #order: readonly number[];
   /** By the place of a field. */
   readonly #hidden: readonly boolean[] | null;
   readonly #key: readonly { readonly at: number; readonly isMasked: boolean }[];
   readonly #digests: Partial<Record<Kind, string>> = {};
 
-  constructor(table: Table, masks: Masks) {
+  constructor(table: Table, masks: Masks, hidesBefore = false) {
     this.table = table;
+    this.#hidesBefore = hidesBefore;
     this.masked = masks.of(table);
     this.#order = byName(table);
     const isMasked = this.#order.map((at) => this.masked.has(table.columns[at]?.name ?? ''));
@@ -74,7 +79,7 @@ export class Form {
 
   /** Whether a row's form differs with its masks. */
   hides({ after }: Change): boolean {
-    return this.#hidden !== null && after !== null;
+    return this.#hidden !== null && (after !== null || this.#hidesBefore);
   }
 
   making(kind: Kind, by: Cause | undefined): EffectMaking {
@@ -98,7 +103,8 @@ export class Form {
     }
     room.write(this.#digestOf(kind), 0, 'latin1');
     let end = MAKING_BYTES;
-    if (before !== null) end = this.#put(before, null, end);
+    const hiddenBefore = isMasked && this.#hidesBefore ? this.#hidden : null;
+    if (before !== null) end = this.#put(before, hiddenBefore, end);
     if (after !== null) end = this.#put(after, isMasked ? this.#hidden : null, end);
     return { form: viewTo(end), bytes: room, fields: MAKING_BYTES, end };
   }
@@ -109,7 +115,7 @@ export class Form {
       resource: this.table.resource,
       kind,
       key: this.#keyOf(change, isMasked),
-      before: this.#image(before, false),
+      before: this.#image(before, isMasked && this.#hidesBefore),
       after: this.#image(after, isMasked),
       ...(by === undefined ? {} : { by }),
     };
@@ -139,7 +145,7 @@ export class Form {
 
   #keyOf({ before, after }: Change, isMasked: boolean): (string | null)[] {
     return this.#key.map((part) => {
-      if (isMasked && before === null && part.isMasked) return null;
+      if (isMasked && (before === null || this.#hidesBefore) && part.isMasked) return null;
       return (before ?? after)?.values[part.at] ?? null;
     });
   }

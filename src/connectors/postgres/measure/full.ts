@@ -1,5 +1,6 @@
 /**
- * The full lane: any write that the parser lets through, and the inverse of applied effects.
+ * The full lane: any write that the parser lets through, several of them one after the other, and the
+ * inverse of applied effects.
  *
  * F1 The writer's transaction is REPEATABLE READ, and its snapshot is exported before anything of the
  *    agent's runs: what was before is read through it, whatever the write sets off.
@@ -8,32 +9,19 @@
  *    taken back, until its masks are known; they are remembered by the statement's text.
  * F3 A write that another session got in the way of is begun again, `TRIES_MAX` times.
  */
-import { checkPermitted } from './permitted.ts';
-import pg from 'pg';
-import type { EffectClass, Plan, Reversibility } from '../../../model/plan.ts';
 import { Refused } from '../../connector.ts';
 import type { Carried, CarryContext, Opening } from './carry.ts';
-import { readCatalog, type Catalog, type Table } from '../catalog/catalog.ts';
-import { runCopy } from '../proposed/copy.ts';
-import type { DirectRows } from './direct.ts';
-import { wholesOf } from './gathering.ts';
-import type { Guarded } from './guards.ts';
-import { softColumn } from './headline.ts';
-import { masksOfStatement, type Masks } from './masks.ts';
-import { proofOf } from '../undo/proof.ts';
-import type { ProposedWrite } from '../proposed/proposed.ts';
+import { checkLearnt } from './masks.ts';
+import { dropPrepared } from '../session/prepared.ts';
 import { sqlState } from '../session/refusals.ts';
-import { namedOf } from './named.ts';
-import { measureRun, type Doing, type Run } from './run.ts';
+import { measured, proofFor, type Ran } from './conclude.ts';
+import { measureRun } from './run.ts';
 import type { Session } from '../session/session.ts';
-import type { PostgresSettings } from '../settings.ts';
-import { obstacle, planOf } from './summary.ts';
-import type { Tallied } from './tally.ts';
+import { prepareStatement, type Preparing } from './prepare.ts';
 import { prepareInverse } from '../undo/take-back.ts';
+import { runSteps } from './steps.ts';
 import { Teacher, type Write } from './teacher.ts';
-import type { RelationName } from '../text/tree.ts';
-import { ValueSum } from './value.ts';
-import { runStatement, type Lane } from './write.ts';
+import type { Lane } from './write.ts';
 
 const TRIES_MAX = 4;
 /** Two to compare, and one with the masks that they showed; one more where the world moved meanwhile. */
@@ -71,25 +59,15 @@ export async function carryFull(
       if ((sqlState(error) !== '40001' && !isTwice) || tries > TRIES_MAX) throw error;
     }
     await session.client.query('ROLLBACK');
-    if (isTwice) await dropPrepared(session);
+    if (isTwice) await dropPrepared(session.client);
   }
-}
-
-/** What a trigger prepared outlives the transaction: it would find it there in the next run. */
-async function dropPrepared(session: Session): Promise<void> {
-  const { client } = session;
-  const { rows } = await client.query<{ name: string }>('SELECT name FROM pg_prepared_statements');
-  // Ours stay: the driver would go on to use them.
-  const others = rows.filter(({ name }) => !name.startsWith('writegate_'));
-  const drops = others.map(({ name }) => `DEALLOCATE ${pg.escapeIdentifier(name)}`);
-  if (drops.length > 0) await client.query(drops.join('; '));
 }
 
 async function attempt(
   session: Session,
   write: Write,
   opening: Opening,
-  { context, teacher }: { readonly context: CarryContext; readonly teacher: Teacher },
+  { context, teacher }: Pick<Preparing, 'context' | 'teacher'>,
 ): Promise<Carried | 'earlier' | 'again'> {
   await session.reset();
   await session.client.query(BEGIN);
@@ -100,13 +78,10 @@ async function attempt(
   const lane = { session, snapshot };
   try {
     const receipts = opening.receipt !== null && context.receipts.hasTable ? 1 : 0;
-    const doing = await prepare(lane, write, { context, teacher, receipts });
-    const run = await measureRun(lane, context, doing);
-    if (!teacher.isSatisfied(run, doing.catalog)) {
-      await run.gathering.discard();
-      return 'again';
-    }
-    return await conclude(lane, write, opening, { context, doing, run });
+    const preparing = { context, teacher, receipts };
+    return write.kind === 'steps'
+      ? await runSteps(lane, write, opening, preparing)
+      : await runOne(lane, write, opening, preparing);
   } finally {
     await snapshot.close();
   }
@@ -138,89 +113,37 @@ export function isOfReceipt(error: unknown): boolean {
   return error instanceof Error && receiptErrors.has(error);
 }
 
-interface Preparing {
-  readonly context: CarryContext;
-  readonly teacher: Teacher;
-  readonly receipts: number;
-}
-
-function prepare(lane: Lane, write: Write, preparing: Preparing): Promise<Doing> {
-  return write.kind === 'statement'
-    ? prepareStatement(lane, write, preparing)
-    : prepareInverse(lane, write.compensated, preparing);
-}
-
-async function prepareStatement(
+async function runOne(
   lane: Lane,
-  write: ProposedWrite,
-  { context, teacher, receipts }: Preparing,
-): Promise<Doing> {
-  const { statement } = write;
-  const catalog = await readCatalog(lane.session, statement, context.settings);
-  checkPermitted(catalog, context.permits);
-  const masks = teacher.masksOf(masksOfStatement(statement, catalog), catalog);
-  checkAmountsKnown(catalog, masks, context.settings);
-  const tableOf = (relation: RelationName): Table | undefined => {
-    const at = statement.written.findIndex(
-      ({ schema, name }) => schema === relation.schema && name === relation.name,
-    );
-    return catalog.written[at];
-  };
-  const guarded: Guarded = { kind: 'agent', named: namedOf(statement.writes, tableOf) };
-  return {
-    catalog,
-    written: statement.written,
-    run: (own, take) => runProposed(own, catalog, write, take),
-    receipts,
-    gathering: { catalog, masks, guarded, sampled: true },
-  };
-}
-
-/** The rows of a file do not come back from COPY: they are found like any others. */
-async function runProposed(
-  lane: Lane,
-  catalog: Catalog,
-  write: ProposedWrite,
-  take: Parameters<Doing['run']>[1],
-): Promise<DirectRows | null> {
-  if (write.copy === undefined) return runStatement(lane, catalog, write, take);
-  await runCopy(lane.session, catalog.target, write.copy);
-  return null;
-}
-
-async function conclude(
-  lane: Lane,
-  write: Write,
+  write: Exclude<Write, { kind: 'steps' }>,
   opening: Opening,
-  found: { readonly context: CarryContext; readonly doing: Doing; readonly run: Run },
-): Promise<Carried> {
-  const { doing, run } = found;
-  const { masks, catalog } = doing.gathering;
-  run.gathering.guards.finish(run.counts, run.unseen);
-  const tallied = await run.gathering.finish();
-  const warnings = write.kind === 'statement' ? write.statement.warnings : [];
-  for (const { resource, attribution } of run.counts) {
-    const hasImages = tallied.counts.some((each) => each.table.resource === resource);
-    // Changed rows that nobody saw may hold amounts.
-    const isSeen = hasImages && !run.unseen.includes(resource);
-    const partOf = partsOf(run, resource);
-    if (!isSeen && attribution !== 'direct' && tallied.value.covers([resource, ...partOf])) {
-      tallied.value.incomplete();
-    }
+  preparing: Preparing,
+): Promise<Carried | 'again'> {
+  const { context, teacher, receipts } = preparing;
+  const doing =
+    write.kind === 'statement'
+      ? await prepareStatement(lane, write, preparing)
+      : await prepareInverse(lane, write.compensated, preparing);
+  const run = await measureRun(lane, context, doing);
+  const isSatisfied = teacher.isSatisfied({
+    filled: run.filled,
+    samples: [run.gathering.sample],
+    check(learnt) {
+      if (write.kind !== 'statement') return;
+      const changed = run.gathering.counts.map(({ table }) => table);
+      checkLearnt(learnt, { statement: write.statement, catalog: doing.catalog }, changed);
+    },
+  });
+  if (!isSatisfied) {
+    await run.gathering.discard();
+    return 'again';
   }
-  const findings = {
-    named: classOf(write),
-    soft: write.kind === 'statement' ? softColumn(write.statement) : null,
-    catalog,
-    tallied,
-    counts: run.counts,
-    masks,
-    footprint: run.footprint,
-    warnings: [...run.gaps, ...warnings],
-  };
-  const plan = planOf({ ...findings, reversibility: UNTRIED });
+  const ran: Ran = { doing, run, write: write.kind === 'statement' ? write : null };
+  const { plan, tallied } = await measured(ran);
   const isAgreed = opening.isAgreed?.(plan) === true;
-  const reversibility = isAgreed ? UNTRIED : await proofFor(lane, found, plan, tallied);
+  const reversibility = isAgreed
+    ? plan.reversibility
+    : await proofFor(lane, context, { plan, tallied, receipts, runs: [run] });
   const isMasked = plan.maskedColumns.length > 0;
   return {
     plan: { ...plan, reversibility },
@@ -228,54 +151,6 @@ async function conclude(
     filledEvidence: isMasked ? tallied.filledEvidence : null,
     transaction: run.footprint.transaction,
   };
-}
-
-function partsOf(run: Run, resource: string): readonly string[] {
-  const relation = run.footprint.relations.find(
-    ({ schema, name }) => `${schema}.${name}` === resource,
-  );
-  return relation?.partOf ?? [];
-}
-
-const UNTRIED: Reversibility = {
-  kind: 'conditional',
-  reason: 'every changed row has its images; the inverse was not tried',
-};
-
-async function proofFor(
-  lane: Lane,
-  found: { readonly context: CarryContext; readonly doing: Doing; readonly run: Run },
-  plan: Plan,
-  tallied: Tallied,
-): Promise<Reversibility> {
-  // Work that was repeated or undone has every image, so that trying tells.
-  const { unseen, gaps } = found.run;
-  const gap = unseen.length > 0 ? gaps.join('; ') : null;
-  const reason = gap ?? obstacle(tallied, plan.counts);
-  if (reason !== null) return { kind: 'one-way', reason };
-  return proofOf(lane, found.context, { plan, tallied, receipts: found.doing.receipts });
-}
-
-const CLASSES = { insert: 'create', update: 'update', delete: 'delete', merge: 'update' } as const;
-
-function classOf(write: Write): EffectClass {
-  return write.kind === 'statement' ? CLASSES[write.statement.kind] : 'read';
-}
-
-/** A masked amount would pass every limit unseen. */
-function checkAmountsKnown(catalog: Catalog, masks: Masks, settings: PostgresSettings): void {
-  const value = new ValueSum(settings, wholesOf(catalog));
-  for (const table of [catalog.target, ...catalog.tables.values()]) {
-    const amount = value.amountAmong(table.resource, masks.of(table));
-    if (amount !== null) throw hiddenAmount(amount);
-  }
-}
-
-function hiddenAmount(amount: string): Refused {
-  return new Refused(
-    'effect-unmeasurable',
-    `the amount in \`${amount}\` would only be known at the commit, so no limit could judge it`,
-  );
 }
 
 function moving(): Refused {

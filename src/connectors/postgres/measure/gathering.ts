@@ -5,7 +5,7 @@ import type { Change } from './change.ts';
 import { openGuards, type Guarded, type Guards } from './guards.ts';
 import { Sample } from './learn.ts';
 import type { Masks } from './masks.ts';
-import { Tally, type Counted, type Tallied } from './tally.ts';
+import { Tally, type Counted, type Tallied, type TalliedStep } from './tally.ts';
 import { ValueSum } from './value.ts';
 
 export interface GatheringOptions {
@@ -14,6 +14,13 @@ export interface GatheringOptions {
   readonly guarded: Guarded;
   /** Whether the rows are needed to learn masks from. */
   readonly sampled: boolean;
+  /** Of a step of several. */
+  readonly step?: GatheredStep;
+}
+
+export interface GatheredStep extends TalliedStep {
+  /** Sees each batch of rows, some of them twice. */
+  readonly watch: (changes: readonly Change[]) => void;
 }
 
 /** Who drops one half of a run begins another with the same options. */
@@ -21,6 +28,7 @@ export class Gathering {
   readonly guards: Guards;
   readonly sample: Sample | null;
   readonly #tally: Tally;
+  readonly #watch: GatheredStep['watch'] | undefined;
   readonly #wholes: Map<string, readonly string[]>;
 
   constructor(context: CarryContext, options: GatheringOptions) {
@@ -28,12 +36,14 @@ export class Gathering {
     this.guards = openGuards(settings, options.guarded);
     this.sample = options.sampled ? new Sample() : null;
     this.#wholes = new Map(wholesOf(options.catalog));
+    this.#watch = options.step?.watch;
     this.#tally = new Tally({
       rowsMax: settings.rowsMax,
       value: new ValueSum(settings, this.#wholes),
       masks: options.masks,
       evidence,
       owner,
+      ...(options.step === undefined ? {} : { step: options.step }),
     });
   }
 
@@ -47,6 +57,7 @@ export class Gathering {
       if (table !== undefined) this.#wholes.set(table.resource, table.partOf);
       this.guards.add(change);
     }
+    this.#watch?.(changes);
     this.sample?.add(changes);
     await this.#tally.add(changes);
   }

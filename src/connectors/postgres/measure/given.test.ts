@@ -110,7 +110,7 @@ test('a column that gets plain values beside new ones is refused, so that nothin
   ]) {
     const { code, reason } = await bench.refused(text);
     assert.equal(code, 'statement-unsupported', reason);
-    assert.match(reason, /propose them as two statements/);
+    assert.match(reason, /propose them as two writes/);
   }
 });
 

@@ -13,8 +13,9 @@ export type Learnt = ReadonlyMap<string, ReadonlySet<string>>;
 
 interface Seen {
   readonly table: Table;
+  /** And those that an earlier step of the same transaction made or changed. */
   created: number;
-  /** For each column a sum over the created rows' values that does not hang on their order. */
+  /** For each column a sum over these rows' values that does not hang on their order. */
   readonly sums: number[];
   /** Images after by image before. */
   readonly updated: Map<string, Change>;
@@ -30,7 +31,8 @@ export class Sample {
       const { table, values } = change.after;
       const seen = this.#tables.get(table.oid) ?? newlySeen(table);
       this.#tables.set(table.oid, seen);
-      if (change.before === null) {
+      // What an earlier step left may differ by the run as well, so it finds no row again.
+      if (change.before === null || change.again === true) {
         seen.created += 1;
         for (let at = 0; at < table.columns.length; at += 1) {
           seen.sums[at] = ((seen.sums[at] ?? 0) + hashOf(values[at] ?? null)) % 2 ** 52;

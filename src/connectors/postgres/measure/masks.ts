@@ -11,48 +11,90 @@ const CONSTANT = /^\(?(?:NULL|true|false|-?\d+(?:\.\d+)?|'(?:[^']|'')*')\)?(?:::
 
 const NONE: ReadonlySet<string> = new Set();
 
-/** The masked columns of one write: those of its target, which hold for all parts of it, and others. */
+/** One table that is named to be written, and what is masked in it and its parts. */
+interface Root {
+  readonly target: Table;
+  readonly parts: readonly Table[];
+  readonly masked: ReadonlySet<string>;
+}
+
+/** The masked columns of one write: those of its targets, which hold for all parts of them, and others. */
 export class Masks {
-  readonly #target: Table;
-  readonly #parts: ReadonlySet<number>;
-  readonly #own: ReadonlySet<string>;
+  readonly #roots: readonly Root[];
   readonly #others: ReadonlyMap<string, ReadonlySet<string>>;
 
-  constructor(
-    catalog: Catalog,
-    own: ReadonlySet<string>,
-    others: ReadonlyMap<string, ReadonlySet<string>> = new Map(),
-  ) {
-    this.#target = catalog.target;
-    this.#parts = new Set(treeOf(catalog).map(({ oid }) => oid));
-    this.#own = own;
+  private constructor(roots: readonly Root[], others: ReadonlyMap<string, ReadonlySet<string>>) {
+    this.#roots = roots;
     this.#others = others;
   }
 
-  of(table: Table): ReadonlySet<string> {
-    if (this.#parts.has(table.oid)) return this.#own;
-    return this.#others.get(table.resource) ?? NONE;
+  /** `own` are columns of the catalog's target, `others` are by resource. */
+  static over(
+    catalog: Catalog,
+    own: ReadonlySet<string>,
+    others: ReadonlyMap<string, ReadonlySet<string>> = new Map(),
+  ): Masks {
+    const { target } = catalog;
+    return new Masks([{ target, parts: treeOf(catalog), masked: own }], others);
+  }
+
+  /** What is masked in one of several is masked in all of them. */
+  static all(masks: readonly Masks[]): Masks {
+    const others = new Map<string, ReadonlySet<string>>();
+    for (const each of masks) addInto(others, each.#others);
+    return new Masks(
+      masks.flatMap((each) => each.#roots),
+      others,
+    );
+  }
+
+  of({ oid, resource }: Table): ReadonlySet<string> {
+    const roots = this.#roots.filter(({ parts }) => parts.some((part) => part.oid === oid));
+    const [first, ...more] = roots.map(({ masked }) => masked);
+    if (first === undefined) return this.#others.get(resource) ?? NONE;
+    return more.reduce(union, first);
   }
 
   /** `resource.column`, sorted; columns of a part go by the name of the target. */
   names(): readonly string[] {
-    const names = [...this.#own].map((column) => `${this.#target.resource}.${column}`);
-    for (const [resource, columns] of this.#others) {
-      for (const column of columns) names.push(`${resource}.${column}`);
+    const names = new Set<string>();
+    for (const { target, masked } of this.#roots) {
+      for (const column of masked) names.add(`${target.resource}.${column}`);
     }
-    return names.toSorted();
+    for (const [resource, columns] of this.#others) {
+      for (const column of columns) names.add(`${resource}.${column}`);
+    }
+    return [...names].toSorted();
   }
 
   /** What is masked too because two runs of the write differed in it. */
-  with(learnt: ReadonlyMap<string, ReadonlySet<string>>, catalog: Catalog): Masks {
-    const own = new Set(this.#own);
+  with(learnt: ReadonlyMap<string, ReadonlySet<string>>): Masks {
+    const isOf = ({ parts }: Root, resource: string): boolean =>
+      parts.some((part) => part.resource === resource);
+    const roots = this.#roots.map((root) => {
+      const found = [...learnt].filter(([resource]) => isOf(root, resource));
+      const own = found.map(([, columns]) => columns).reduce(union, root.masked);
+      return { target: root.target, parts: root.parts, masked: withGenerated(own, root.target) };
+    });
     const others = new Map(this.#others);
-    const parts = new Set(treeOf(catalog).map(({ resource }) => resource));
-    for (const [resource, columns] of learnt) {
-      if (parts.has(resource)) for (const column of columns) own.add(column);
-      else others.set(resource, new Set([...(others.get(resource) ?? []), ...columns]));
-    }
-    return new Masks(catalog, withGenerated(own, catalog.target), others);
+    addInto(
+      others,
+      new Map([...learnt].filter(([name]) => !roots.some((root) => isOf(root, name)))),
+    );
+    return new Masks(roots, others);
+  }
+}
+
+function union(left: ReadonlySet<string>, right: ReadonlySet<string>): ReadonlySet<string> {
+  return new Set([...left, ...right]);
+}
+
+function addInto(
+  into: Map<string, ReadonlySet<string>>,
+  more: ReadonlyMap<string, ReadonlySet<string>>,
+): void {
+  for (const [resource, columns] of more) {
+    into.set(resource, union(into.get(resource) ?? NONE, columns));
   }
 }
 
@@ -77,38 +119,39 @@ export function masksOfStatement(statement: Statement, catalog: Catalog): Masks 
     }
   }
   for (const each of statement.updated) note(each, each.column ?? undefined);
-  checkHidesNothing(masked, statement, catalog);
-  return new Masks(catalog, withGenerated(masked, catalog.target));
+  checkHidesNothing(masked, catalog.target, { statement, catalog });
+  return Masks.over(catalog, withGenerated(masked, catalog.target));
+}
+
+/** A statement, and what the catalog says of its tables. */
+export interface Described {
+  readonly statement: Statement;
+  readonly catalog: Catalog;
 }
 
 /**
  * A column is masked in every row, so no part of the statement may give it a plain value in any. `masked`
- * are columns of the target, or of a part of it; a view's columns go by the same names below it.
+ * are columns of `of`, a target or a part of one; a view's columns go by the same names below it.
  */
-function checkHidesNothing(
+export function checkHidesNothing(
   masked: ReadonlySet<string>,
-  statement: Statement,
-  catalog: Catalog,
+  of: Table,
+  { statement, catalog }: Described,
 ): void {
   for (const write of statement.writes) {
     const table = tableOf(write, statement, catalog);
-    if (isRelated(table, catalog.target)) checkGives(write, table, masked, catalog.target);
+    if (isRelated(table, of)) checkGives(write, table, masked, of);
   }
 }
 
 /** As `checkHidesNothing`, for what two runs showed: also in tables that the statement does not name. */
 export function checkLearnt(
   learnt: ReadonlyMap<string, ReadonlySet<string>>,
-  statement: Statement,
-  catalog: Catalog,
+  described: Described,
   changed: readonly Table[],
 ): void {
   for (const masked of changed) {
-    const columns = learnt.get(masked.resource) ?? NONE;
-    for (const write of statement.writes) {
-      const table = tableOf(write, statement, catalog);
-      if (isRelated(table, masked)) checkGives(write, table, columns, masked);
-    }
+    checkHidesNothing(learnt.get(masked.resource) ?? NONE, masked, described);
   }
 }
 
@@ -164,7 +207,7 @@ function hiding(column: string): Refused {
   return new Refused(
     'statement-unsupported',
     `\`${column}\` gets a value of the statement and one that only the commit knows, which would hide ` +
-      'it; propose them as two statements, or leave the column to the database',
+      'it; propose them as two writes, or leave the column to the database',
   );
 }
 

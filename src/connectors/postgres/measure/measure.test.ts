@@ -238,7 +238,7 @@ test('a value that only the commit knows hides no plain one of the same column',
   for (const statement of mixed) {
     const { code, reason } = await bench.refused(statement);
     assert.equal(code, 'statement-unsupported', reason);
-    assert.match(reason, /propose them as two statements/);
+    assert.match(reason, /propose them as two writes/);
   }
   const plan = await bench.planned(
     `INSERT INTO planned VALUES (7, now()::text) ON CONFLICT (id) DO UPDATE SET how = excluded.how`,

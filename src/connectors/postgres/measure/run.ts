@@ -10,23 +10,25 @@ import type { CarryContext } from './carry.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Change } from './change.ts';
 import type { DirectCount, DirectRows } from './direct.ts';
-import { compare, readOwn, type Ends } from './evidence.ts';
+import { compareAgain } from './evidence-again.ts';
+import { compare, readOwn, type Ends, type Own } from './evidence.ts';
 import { readFootprint, type Footprint, type Touched } from './footprint.ts';
 import { Gathering, type GatheringOptions } from './gathering.ts';
+import { treeOf } from './images.ts';
 import { isExplained, reconcile, type Difference } from './reconcile.ts';
 import type { Session } from '../session/session.ts';
 import type { Snapshot } from '../session/snapshot.ts';
 import { readChanged, type Changed } from '../catalog/touched.ts';
 import type { RelationName } from '../text/tree.ts';
-import type { Lane } from './write.ts';
+import type { Lane, Take } from './write.ts';
 
 /** What is carried out, as far as measuring goes. */
 export interface Doing {
   readonly catalog: Catalog;
   /** What the statement names to write to. */
   readonly written: readonly RelationName[];
-  /** Runs it; null where it returned nothing of its rows. */
-  readonly run: (lane: Lane, take: Gathering['take']) => Promise<DirectRows | null>;
+  /** Runs it; null where it returned nothing of its rows. `take` as in `runStatement`. */
+  readonly run: (lane: Lane, take: Take | null) => Promise<DirectRows | null>;
   /** Rows of the receipt table that this transaction has written itself. */
   readonly receipts: number;
   readonly gathering: GatheringOptions;
@@ -35,6 +37,18 @@ export interface Doing {
    * are carried out.
    */
   readonly inverseOf?: readonly ResourceCount[];
+  /** What went before in the same transaction. */
+  readonly since?: Since;
+}
+
+/** What a step has to know of those before it. */
+export interface Since {
+  /** Whether an earlier step changed the relation; `holdVersions` was called for it then. */
+  isChanged(oid: number): boolean;
+  /** What this step alone has touched by now. */
+  footprint(): Promise<Footprint>;
+  /** What its versions are known by. */
+  own(transaction: string): Promise<Own>;
 }
 
 /** A run that was measured; its transaction and its snapshot are open. */
@@ -52,13 +66,16 @@ export interface Run {
 
 /** Carries the write out and measures it. Throws `Refused` with the transaction open. */
 export async function measureRun(lane: Lane, context: CarryContext, doing: Doing): Promise<Run> {
+  const { since, catalog, receipts } = doing;
   let gathering = new Gathering(context, doing.gathering);
   try {
-    const direct = await doing.run(lane, (changes) => gathering.take(changes));
-    const footprint = await readFootprint(lane.session, context.settings, doing.receipts);
+    const isAgain = since !== undefined && treeOf(catalog).some(({ oid }) => since.isChanged(oid));
+    const direct = await doing.run(lane, isAgain ? null : (changes) => gathering.take(changes));
+    const footprint =
+      (await since?.footprint()) ?? (await readFootprint(lane.session, context.settings, receipts));
     const changed = footprint.relations.filter(isChanged);
     const own = changed.filter(({ oid }) => direct?.isOf(oid) === true);
-    const explained = direct?.isWhole === true && isExplained(own, direct.counts);
+    const explained = !isAgain && direct?.isWhole === true && isExplained(own, direct.counts);
     if (!explained) {
       await gathering.discard();
       gathering = new Gathering(context, doing.gathering);
@@ -71,7 +88,7 @@ export async function measureRun(lane: Lane, context: CarryContext, doing: Doing
   }
 }
 
-function isChanged({ kind, created, updated, deleted }: Touched): boolean {
+export function isChanged({ kind, created, updated, deleted }: Touched): boolean {
   return kind !== 'S' && created + updated + deleted > 0;
 }
 
@@ -95,7 +112,10 @@ async function explain(lane: Lane, context: CarryContext, found: Found): Promise
   const unseen: string[] = [];
   if (open.length > 0) {
     assert(attribution !== null && footprint.transaction !== null, 'what changed has its id');
-    const ends = { ...lane, own: await readOwn(context.sessions, footprint.transaction) };
+    const { transaction } = footprint;
+    const own =
+      (await doing.since?.own(transaction)) ?? (await readOwn(context.sessions, transaction));
+    const ends = { ...lane, own };
     for (const each of inOrder(await readChanged(lane.session, lane.snapshot, open), direct)) {
       const difference = await seen(ends, each, { attribution, direct, doing, gathering });
       const gap = gapOf(each, difference);
@@ -147,7 +167,8 @@ async function seen(
     return isDirect ? change : { ...change, by: attribution.causeOf(table.oid, change.kind) };
   };
   const byKey = doing.inverseOf !== undefined;
-  const images = await compare(ends, changed, { renamed, wholeKey, byKey }, (changes) =>
+  const compared = doing.since?.isChanged(table.oid) === true ? compareAgain : compare;
+  const images = await compared(ends, changed, { renamed, wholeKey, byKey }, (changes) =>
     gathering.take(changes.map(label)),
   );
   return reconcile(counts, images);

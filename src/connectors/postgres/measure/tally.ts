@@ -54,6 +54,15 @@ export interface TallyOptions {
   /** Where the effects go once they are more than `rowsMax`; undefined: the rest is only digested. */
   readonly evidence: EvidenceFiles | undefined;
   readonly owner: ProposalId | undefined;
+  readonly step?: TalliedStep;
+}
+
+/** What is different about the rows of one step of several. */
+export interface TalliedStep {
+  /** Whether images before, in this table, may hold what an earlier step put there. */
+  readonly isAgain: (table: Table) => boolean;
+  /** Bytes of images that the plan still has room for. */
+  readonly roomBytes: number;
 }
 
 /** How a change of each kind is counted. */
@@ -210,7 +219,7 @@ export class Tally {
   }
 
   #isLarge(): boolean {
-    return this.#bytes > PLAN_BOUNDS.imageBytesMax;
+    return this.#bytes > (this.#options.step?.roomBytes ?? PLAN_BOUNDS.imageBytesMax);
   }
 
   #makingOf(table: Table, { kind, by }: Change): Making {
@@ -226,7 +235,8 @@ export class Tally {
   }
 
   #newMaking(table: Table, kind: Effect['kind'], by: Cause | undefined): Making {
-    const form = this.#forms.get(table) ?? new Form(table, this.#options.masks);
+    const isAgain = this.#options.step?.isAgain(table) ?? false;
+    const form = this.#forms.get(table) ?? new Form(table, this.#options.masks, isAgain);
     this.#forms.set(table, form);
     const name = by === undefined ? table : `${table.oid} ${by.attribution} ${by.via ?? ''}`;
     const counted = this.#counts.get(name) ?? { table, by, created: 0, updated: 0, deleted: 0 };

@@ -23,7 +23,7 @@ export interface Lane {
   readonly snapshot: Snapshot;
 }
 
-type Take = (changes: readonly Change[]) => Promise<void>;
+export type Take = (changes: readonly Change[]) => Promise<void>;
 
 /**
  * Runs the statement as it was checked, in the session's transaction, where it can with our RETURNING
@@ -31,13 +31,14 @@ type Take = (changes: readonly Change[]) => Promise<void>;
  *
  * Before PostgreSQL 18 the images before an update are looked up by key in the snapshot. Where that
  * cannot tell (a key that changes, a table without one) the answer is not whole, and nothing is to be
- * taken of what was handed over.
+ * taken of what was handed over. Without `take`, where the snapshot is older than what the statement
+ * finds, nothing is looked up or handed over.
  */
 export async function runStatement(
   lane: Lane,
   catalog: Catalog,
   write: StatementWrite,
-  take: Take,
+  take: Take | null,
 ): Promise<DirectRows | null> {
   const { statement, parameters } = write;
   const { client } = lane.session;
@@ -53,9 +54,10 @@ export async function runStatement(
   const { resource } = catalog.target;
   await streamRows(client, { ...query, table: resource }, async (rows) => {
     if (rows.length === 0) return;
-    const changes = await changesOf(lane, catalog, statement, { rows, list, direct });
+    const found = { rows, list, direct, canLookUp: take !== null };
+    const changes = await changesOf(lane, catalog, statement, found);
     for (const change of changes) direct.note(change);
-    if (direct.isWhole) await take(changes);
+    if (direct.isWhole) await take?.(changes);
   });
   return direct;
 }
@@ -79,6 +81,12 @@ function returning(session: Session, statement: Statement, catalog: Catalog): Re
   return { kind: 'both', text: `WITH (OLD AS ${OLD}, NEW AS ${NEW}) ${lists}` };
 }
 
+interface Looking {
+  readonly direct: DirectRows;
+  /** Whether the snapshot has the rows as the statement found them. */
+  readonly canLookUp: boolean;
+}
+
 /** The changes that have all their images; of the others `direct` is told. */
 async function changesOf(
   lane: Lane,
@@ -87,11 +95,10 @@ async function changesOf(
   {
     rows,
     list,
-    direct,
-  }: {
+    ...looking
+  }: Looking & {
     readonly rows: readonly TextRow[];
     readonly list: Returning;
-    readonly direct: DirectRows;
   },
 ): Promise<readonly Change[]> {
   switch (list.kind) {
@@ -101,7 +108,7 @@ async function changesOf(
       return rows.map((row) => one(catalog, statement, row));
     case 'looked-up': {
       const images = rows.flatMap((row) => rowImage(catalog, row, 0) ?? []);
-      return withLookedUp(lane, catalog, statement, { images, direct });
+      return withLookedUp(lane, catalog, statement, { images, ...looking });
     }
   }
 }
@@ -124,13 +131,13 @@ async function withLookedUp(
   lane: Lane,
   catalog: Catalog,
   statement: Statement,
-  { images, direct }: { readonly images: readonly RowImage[]; readonly direct: DirectRows },
+  { images, direct, canLookUp }: Looking & { readonly images: readonly RowImage[] },
 ): Promise<readonly Change[]> {
   const { target } = catalog;
   const movesKey = statement.updated.some(
     (each) => each.column === null || target.key.includes(each.column),
   );
-  const canTell = direct.isWhole && target.key.length > 0 && !movesKey;
+  const canTell = canLookUp && direct.isWhole && target.key.length > 0 && !movesKey;
   const found: ReadonlyMap<string, RowImage> = canTell
     ? await lookUp(lane.snapshot, catalog, images)
     : new Map();

@@ -225,6 +225,32 @@ test('an import is measured row by row, with what triggers make of it, and carri
   assert.equal(await count('orders WHERE id >= 300'), 3);
 });
 
+test('an import may be one step of several, and is masked with what its triggers number', async () => {
+  const csv = `id,customer_id,total,tenant\n350,3,1.00,1\n351,3,1.00,1\n`;
+  const step = (operation: string, args: JsonObject) => {
+    return { operation, arguments: args, permits: () => true };
+  };
+  const steps = [
+    step('import', { table: 'orders', upload: uploaded(csv), format: 'csv' }),
+    step('update', { table: 'orders', key: { id: 351 }, set: { total: { increment: 4 } } }),
+  ];
+  const request = { ...ask('import', {}), steps };
+  const plan = await planned(request);
+  assert.deepEqual(
+    plan.steps?.map((each) => [each.operation, each.plan.headline]),
+    [
+      ['import', '2 inserts into public.orders, 2 inserts by trigger in public.audit'],
+      ['update', '1 update in public.orders'],
+    ],
+  );
+  assert.deepEqual(plan.value, [{ currency: 'GBP', amountMinor: '620' }]);
+  const applied = await target.apply(applying(request, plan), signal());
+  assert(applied.kind === 'applied', JSON.stringify(applied));
+  assert.equal(await count('orders WHERE id IN (350, 351) AND total = 5'), 1);
+  const held = await target.hold?.({ ...request, key: ask('import', {}).proposalId }, signal());
+  assert.equal(held, null);
+});
+
 test('an import is held to the scope, the columns and the limits as any write', async () => {
   const csv = (rows: readonly string[], head = 'id,customer_id,total,tenant'): JsonObject => ({
     table: 'orders',

@@ -13,6 +13,7 @@ import {
   type Identity,
   type Role,
 } from './pins.ts';
+import { dropPrepared } from './prepared.ts';
 import { isPlainError } from './refusals.ts';
 import type { PostgresSettings } from '../settings.ts';
 
@@ -32,6 +33,11 @@ export interface Session {
   readonly isFresh: boolean;
   /** Sets back what such code may have turned; no round trip where there is nothing to do. */
   reset(): Promise<void>;
+  /**
+   * The same between two statements of one transaction, so that the second finds no setting, cursor or
+   * prepared statement that code of the database's users left behind in the first.
+   */
+  resetWithin(): Promise<void>;
   /** Says that code of the database's users may have run, so that a reset is due again. */
   touch(): void;
   /**
@@ -208,6 +214,12 @@ class Loan implements Lent, Session {
     // Without an identity the connection is thrown away.
     if (this.#state !== undefined) await this.client.query(resetSql(this.#state.identity));
     this.#isFresh = true;
+  }
+
+  async resetWithin(): Promise<void> {
+    if (this.#state === undefined) return;
+    await this.client.query(`CLOSE ALL; ${resetSql(this.#state.identity)}`);
+    await dropPrepared(this.client);
   }
 
   touch(): void {

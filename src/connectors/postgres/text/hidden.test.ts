@@ -53,7 +53,7 @@ test('no mask hides a value of the statement, whichever of its writes gives it, 
   ]) {
     const { code, reason } = await bench.refused(statement);
     assert.equal(code, 'statement-unsupported', `${statement}: ${reason}`);
-    assert.match(reason, /propose them as two statements/, statement);
+    assert.match(reason, /propose them as two writes/, statement);
   }
 });
 

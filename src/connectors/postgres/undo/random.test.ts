@@ -22,3 +22,10 @@ for (const hasUndo of [false, true]) {
     assertRounds(report, (line) => context.diagnostic(line));
   });
 }
+
+const STEPS_ROUNDS = 20;
+
+test('random writes that share a transaction are measured step by step, and taken back as one', async (context) => {
+  const options = { seed: SEED, rounds: STEPS_ROUNDS, hasUndo: true, stepsMax: 4 };
+  assertRounds(await runRounds(server, options), (line) => context.diagnostic(line));
+});

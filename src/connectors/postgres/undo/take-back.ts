@@ -81,7 +81,8 @@ export async function prepareInverse(
     },
     receipts,
     gathering: { catalog, masks, guarded: { kind: 'inverse' }, sampled: false },
-    inverseOf: plan.counts,
+    // The counts of several steps are sums: an update of one may be of a row that another created.
+    inverseOf: plan.steps === undefined ? plan.counts : [],
   };
 }
 
@@ -121,7 +122,7 @@ function masksOf(plan: Plan, names: readonly string[], catalog: Catalog): Masks 
     if (resource === plan.resource) own.add(column);
     else others.set(resource, (others.get(resource) ?? new Set()).add(column));
   }
-  return new Masks(catalog, own, others);
+  return Masks.over(catalog, own, others);
 }
 
 async function openEvidence(
@@ -131,6 +132,11 @@ async function openEvidence(
   const rows = plan.effects.length + plan.effectsOmitted;
   if (evidence === null || effects.length >= Math.max(rows, 1)) return null;
   return openImages(context.evidence, evidence.id);
+}
+
+/** Of several steps more is counted than they leave, so that the numbers say nothing. */
+function missingOf({ steps, reversibility }: Plan, counted: string): string {
+  return steps === undefined ? counted : reversibility.reason;
 }
 
 /** Refuses where the effects do not say all that was changed. */
@@ -149,7 +155,7 @@ function checkImages({ plan, effects, evidence }: Compensated): void {
     evidence === null && plan.effectsOmitted > 0
       ? `${plan.effectsOmitted} of the changed rows have no images`
       : counted > known && plan.reversibility.kind === 'one-way'
-        ? `${counted - known} of ${counted} counted changes have no images`
+        ? missingOf(plan, `${counted - known} of ${counted} counted changes have no images`)
         : isWhole
           ? null
           : 'some of the changed rows have no image before the write';
