@@ -164,10 +164,16 @@ export function checkShape(
   | { readonly kind: 'file'; readonly file: FileShape }
   | { readonly kind: 'faults'; readonly faults: readonly Fault[] } {
   if (VALIDATE(value)) return { kind: 'file', file: value };
-  return {
-    kind: 'faults',
-    faults: meant(VALIDATE.errors ?? []).map((each) => fault(source, value, each)),
-  };
+  return { kind: 'faults', faults: schemaFaults(source, value, VALIDATE.errors ?? []) };
+}
+
+/** What a schema finds wrong with a value of the source, each in its place and in our words. */
+export function schemaFaults(
+  source: Source,
+  value: unknown,
+  errors: readonly ErrorObject[],
+): readonly Fault[] {
+  return meant(errors).map((each) => fault(source, value, each));
 }
 
 /** Returns the item or items as a list; none is an empty one. */

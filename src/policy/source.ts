@@ -159,7 +159,8 @@ export function refuse(source: Source, faults: readonly Fault[]): never {
   throw new Problem('configuration-invalid', lines.join('\n'), { at });
 }
 
-function place(source: Source, offset: number): string {
+/** `line:column` of an offset into the text. */
+export function place(source: Source, offset: number): string {
   const { line, col } = source.lines.linePos(offset);
   // An empty file has no first line for the counter.
   return line === 0 ? '1:1' : `${line}:${col}`;

@@ -70,3 +70,36 @@ test('an agent that the file does not name is a problem with the nearest name', 
   assert.equal(code, 1);
   assert.match(err, /found `crm-bt`, \nwhich may do nothing; write `crm-bot`/);
 });
+
+const CASES = `version: 1
+cases:
+  - { name: a small correction, agent: crm-bot, target: crm, resource: public.customers, class: update, expect: allow }
+  - { name: too many, agent: crm-bot, target: crm, resource: public.customers, class: update, records: 101, expect: deny, rule: limits.records }
+`;
+
+test('policy test decides the cases beside the configuration, and ends in 1 where one differs', async () => {
+  const missing = await writegate(['policy', 'test']);
+  assert.equal(missing.code, 1);
+  assert.match(missing.err, /^configuration-missing: there is no/);
+
+  await writeFile(join(folder, 'writegate.tests.yaml'), CASES);
+  const good = await writegate(['policy', 'test']);
+  assert.equal(good.code, 0, good.err);
+  assert.match(good.out, /^2 cases {2}2 as expected\n3 of 4 lines of the policy spoke\n/);
+  assert.match(good.out, /agents\.crm-bot\.permissions\[1\] +no case is about it/);
+  assert.equal((await writegate(['policy', 'test', '--every-line'])).code, 1);
+
+  await writeFile(join(folder, 'wrong.yaml'), CASES.replace('expect: allow', 'expect: wait'));
+  for (const columns of [44, 100]) {
+    const { code, out } = await writegate(['policy', 'test', 'wrong.yaml'], columns);
+    assert.equal(code, 1);
+    assert.match(out, /^a small correction\n/);
+    assert.match(out, /wrong\.yaml:3:5/);
+    assert.match(out, /≠ decision/);
+    for (const line of out.split('\n')) {
+      if (!line.includes('wrong.yaml')) assert.ok(line.trimEnd().length <= columns, line);
+    }
+  }
+  const { out } = await writegate(['policy', 'test', 'wrong.yaml', '--json']);
+  assert.deepEqual([jsonOf(out)['passed'], jsonOf(out)['failed']], [1, 1]);
+});

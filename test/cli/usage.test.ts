@@ -43,6 +43,7 @@ const COMMANDS = [
   ['person', 'add'],
   ['person', 'list'],
   ['policy', 'explain'],
+  ['policy', 'test'],
   ['policy', 'replay'],
   ['preview'],
   ['propose'],

@@ -1,10 +1,10 @@
 /** A candidate policy over the store's own proposals. Reads only; changes nothing, claims nothing. */
 import { BUDGET_WINDOWS_MS } from '../../model/budget.ts';
 import type { ProposalId, TenantId } from '../../model/ids.ts';
-import type { Clock, Store } from '../../model/ports.ts';
-import type { Proposal } from '../../model/proposal.ts';
+import type { Clock, Store, Targets } from '../../model/ports.ts';
 import { REPLAY_BOUNDS, type ReplayReport } from '../../model/replay.ts';
 import type { Step } from '../../model/steps.ts';
+import { intentKeys } from '../admit.ts';
 import { compensatedBy } from '../rollback.ts';
 import { historyOf, type History } from './history.ts';
 import { settledApart, type Moment } from './recorded.ts';
@@ -13,6 +13,8 @@ import { Rerun, type Candidate, type Past } from './rerun.ts';
 
 export interface ReplayPorts {
   readonly store: Store;
+  /** For the canonical form of what was asked for; nothing else is asked of them. */
+  readonly targets: Targets;
   readonly clock: Clock;
   /** Lets the process answer others; the store answers at once and would not. */
   readonly pause: () => Promise<void>;
@@ -52,7 +54,7 @@ export async function* replay(
   const history = await historyOf(ports.store, span, ports.pause);
   const findings = new Findings();
   const run = new Rerun(candidate);
-  const records = new Records(ports.store, tenant);
+  const records = new Records(ports, tenant);
   let cutShort = history.isCut
     ? `there are more than ${proposalsMax} proposals; the oldest were left out`
     : null;
@@ -108,12 +110,12 @@ function reportOf(
 
 /** Reads whole records; the moments of one write come close together, so the last few are kept. */
 class Records {
-  readonly #store: Store;
+  readonly #ports: Pick<ReplayPorts, 'store' | 'targets'>;
   readonly #tenant: TenantId;
   readonly #kept = new Map<ProposalId, Omit<Past, 'moment'>>();
 
-  constructor(store: Store, tenant: TenantId) {
-    this.#store = store;
+  constructor(ports: Pick<ReplayPorts, 'store' | 'targets'>, tenant: TenantId) {
+    this.#ports = ports;
     this.#tenant = tenant;
   }
 
@@ -123,13 +125,13 @@ class Records {
   }
 
   async #read(id: ProposalId): Promise<Omit<Past, 'moment'>> {
-    const proposal = await this.#store.proposal(this.#tenant, id);
+    const { store, targets } = this.#ports;
+    const proposal = await store.proposal(this.#tenant, id);
     if (proposal === undefined) throw new Error(`${id} is listed and not there`);
-    const compensated = await compensatedBy(this.#store, this.#tenant, proposal.draft);
-    const read: { proposal: Proposal; compensated: Past['compensated'] } = {
-      proposal,
-      compensated,
-    };
+    const { draft, derivedKey } = proposal;
+    const compensated = await compensatedBy(store, this.#tenant, draft);
+    const keys = await intentKeys(targets, this.#tenant, draft, derivedKey);
+    const read: Omit<Past, 'moment'> = { proposal, keys, compensated };
     this.#kept.set(id, read);
     for (const oldest of this.#kept.keys()) {
       if (this.#kept.size <= KEPT_MAX) break;

@@ -8,6 +8,7 @@
  * 3. What had no effect and the candidate allows is taken as applied at once; what it lets people
  *    decide, and nobody was asked, as waiting until it expires.
  */
+import type { Digest } from '../../lib/canonical.ts';
 import type { Assessment } from '../../model/plan.ts';
 import type { Decision, Finding } from '../../model/decision.ts';
 import type { ProposalId } from '../../model/ids.ts';
@@ -34,6 +35,8 @@ export interface Candidate {
 export interface Past {
   readonly moment: Moment;
   readonly proposal: Proposal;
+  /** Of its intent, as admission derives them. */
+  readonly keys: readonly Digest[];
   /** Only where it takes something back. */
   readonly compensated: Compensated | null;
 }
@@ -55,19 +58,20 @@ export class Rerun {
   }
 
   /** Goes through a moment as it really was. */
-  happened({ moment, proposal, compensated }: Past): void {
+  happened(past: Past): void {
+    const { moment, proposal } = past;
     const isDenied = proposal.decision?.kind === 'deny' && !isWaitThatEnded(proposal);
     switch (moment.kind) {
       case 'begun':
         this.#proposers.set(proposal.id, proposerOf(proposal));
-        if (!isDenied) this.#holders.take(proposal.derivedKey, proposal.id);
+        if (!isDenied) for (const key of past.keys) this.#holders.take(key, proposal.id);
         return;
       case 'decided': {
         const { assessment } = proposal;
         if (assessment === null || isDenied) return;
         this.#claimEffect(proposal, assessment);
         if (moment.isLast && proposal.attempt > 0) {
-          const measured = this.#measured({ moment, proposal, compensated }, assessment);
+          const measured = this.#measured(past, assessment);
           this.#hold(
             proposal,
             measured.budgets.map(({ line }) => line),
@@ -76,13 +80,13 @@ export class Rerun {
         return;
       }
       case 'ended':
-        return this.ended({ moment, proposal, compensated });
+        return this.ended(past);
     }
   }
 
   /** Takes or denies the keys of the intent, as admission would. */
-  begun({ moment, proposal }: Past): void {
-    const { id, derivedKey, draft } = proposal;
+  begun({ moment, proposal, keys }: Past): void {
+    const { id, draft } = proposal;
     const { policy } = this.#candidate;
     this.#proposers.set(id, proposerOf(proposal));
     const repeatable = isRepeatable(policy, {
@@ -92,14 +96,15 @@ export class Rerun {
       operation: draft.operation,
     });
     const appliedSince = repeatable ? Number.MAX_SAFE_INTEGER : windowStart(policy, moment.at);
-    const holder = this.#holders.holder(derivedKey, appliedSince, moment.at);
+    const held = keys.map((key) => this.#holders.holder(key, appliedSince, moment.at));
+    const holder = held.find((each) => each !== null) ?? null;
     const hasKey = draft.idempotencyKey !== undefined;
     const isOwn = holder !== null && this.#proposers.get(holder) === proposerOf(proposal);
     if (holder !== null && ((isOwn && !hasKey) || !repeatable)) {
       this.#duplicates.set(id, holder);
       return;
     }
-    if (!(repeatable && hasKey)) this.#holders.take(derivedKey, id);
+    if (!(repeatable && hasKey)) for (const key of keys) this.#holders.take(key, id);
   }
 
   /** Decides as the candidate would have; undefined where it would have had to be measured first. */
