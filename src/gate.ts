@@ -12,6 +12,7 @@ import { admit, proposalEntry, type Admitted } from './gate/admit.ts';
 import { answer, previewAnswer, refusedPreview, summaryOf, viewOf } from './gate/answer.ts';
 import { approvalOf, person, proposerOf, withRole } from './gate/approve.ts';
 import { assess, assessHeld } from './gate/assess.ts';
+import { budgetPage } from './gate/budgets.ts';
 import {
   commitSteps,
   committedProposal,
@@ -44,6 +45,7 @@ import { rowsOf } from './gate/rows.ts';
 import { openWatch, visible } from './gate/watch.ts';
 import type {
   ApprovalBody,
+  BudgetPage,
   FreezeView,
   ProposalPage,
   ProposalView,
@@ -96,6 +98,8 @@ export interface Gate {
   /** One person's voice for the release; with the last one that is needed it is released. */
   release(operator: Principal, id: FreezeId, reason: string): Promise<FreezeView>;
   freezes(principal: Principal): Promise<readonly FreezeView[]>;
+  /** What the budgets have in use: to people all, or those of one agent; to an agent its own. */
+  budgets(principal: Principal, agent?: string): Promise<BudgetPage>;
 }
 
 /** The gate as the composition root holds it. */
@@ -154,6 +158,7 @@ export function openGate(ports: GatePorts, settings: GateSettings): OpenGate {
       const since = ports.clock.now() - FREEZE_LOOKBACK_MS;
       return (await store.freezes(principal.tenant, since)).map(shown);
     },
+    budgets: (principal, agent) => budgetPage(journey, principal, agent),
     tick: () => tick(journey),
     obeySwitch: (file) => obeySwitch(journey, file),
     drain: () => journey.inFlight.idle(),

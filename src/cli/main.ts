@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { addAdd } from './add.ts';
 import { addAgent } from './agent.ts';
 import { addApprove } from './approve.ts';
+import { addBudgets } from './budgets.ts';
 import { addCancel } from './cancel.ts';
 import { addDeny } from './deny.ts';
 import { addDependents } from './dependents.ts';
@@ -93,6 +94,7 @@ function buildProgram(shell: Shell, usage: string[]): Command {
   addPropose(program, shell);
   addStatus(program, shell);
   addList(program, shell);
+  addBudgets(program, shell);
   addCancel(program, shell);
   addRead(program, shell);
   addUpload(program, shell);

@@ -13,6 +13,7 @@ import {
   DIGEST,
   DRAFT,
   fakeGate,
+  BUDGETS,
   FREEZE,
   FREEZE_ID,
   OPERATIONS,
@@ -104,6 +105,8 @@ test('each call of an agent reaches the gate and brings its answer back', async 
   assert.deepEqual(await client.cancel(PROPOSAL_ID), RESULTS.cancelled);
   assert.deepEqual(await client.rollback(PROPOSAL_ID), RESULTS.waiting);
   assert.deepEqual(await client.freezes(), { items: [FREEZE] });
+  assert.deepEqual(await client.budgets({ agent: 'ledger-bot' }), BUDGETS);
+  assert.deepEqual(given(), [AGENT, 'ledger-bot']);
   assert.deepEqual(await client.operations(), { items: OPERATIONS });
   assert.deepEqual(await client.gatewayStatus(), STATUS);
 });

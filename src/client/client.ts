@@ -1,5 +1,6 @@
 import type {
   ApprovalBody,
+  BudgetPage,
   CredentialBody,
   CredentialPage,
   CredentialView,
@@ -89,6 +90,8 @@ export interface Client {
   /** One person's voice for the release; it is released where `releasedAt` is not null. */
   release(freezeId: string, reason: string, options?: CallOptions): Promise<FreezeView>;
   freezes(options?: CallOptions): Promise<FreezePage>;
+  /** What the budgets have in use: to people all, or those of one agent; to an agent its own. */
+  budgets(options?: CallOptions & { readonly agent?: string }): Promise<BudgetPage>;
   issueCredential(holder: CredentialBody['holder'], options?: CallOptions): Promise<CredentialView>;
   /** Every credential, revoked ones too; for operators. */
   credentials(options?: CallOptions): Promise<CredentialPage>;
@@ -156,6 +159,7 @@ export function createClient(options: ClientOptions): Client {
         signal: call?.signal,
       }),
     freezes: (call) => get('/v1/freezes', call),
+    budgets: ({ agent, signal } = {}) => get(`/v1/budgets${query({ agent })}`, { signal }),
     issueCredential: (holder, call) =>
       post('/v1/credentials', { body: { holder }, signal: call?.signal }),
     credentials: (call) => get('/v1/credentials', call),

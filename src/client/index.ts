@@ -16,6 +16,8 @@ export type {
   CredentialSummary,
   CredentialView,
   DraftBody,
+  BudgetPage,
+  BudgetView,
   FreezePage,
   FreezeView,
   GatewayStatus,

@@ -133,7 +133,8 @@ function decisionNext(
       return plain('none');
     case 'budget-exceeded': {
       const settling = decision.findings.find((finding) => finding.rule === decision.settledBy);
-      return { next: 'wait', retryAfterMs: settling?.retryAfterMs ?? null };
+      if (settling?.retryAfterMs === undefined) return plain('narrow');
+      return { next: 'wait', retryAfterMs: settling.retryAfterMs };
     }
     case 'unknown-target':
     case 'unknown-operation':

@@ -13,6 +13,15 @@ import { anomalyFindings, type Usual } from '../policy/anomaly.ts';
 import { routeOf, type PolicyFacts } from '../policy/evaluate.ts';
 import { judge } from '../policy/judge.ts';
 import { routeSatisfied } from '../policy/route.ts';
+import { measureText } from '../policy/sentences.ts';
+
+/** A budget line and what its budget has used. */
+export interface BudgetState {
+  readonly line: BudgetLine;
+  readonly used: number;
+  /** When enough of it is free again; null or absent where that cannot be told. */
+  readonly freeAt?: number | null;
+}
 
 /** Everything a decision looks at. Two decisions on equal inputs are equal. */
 export interface DecisionInput {
@@ -30,9 +39,9 @@ export interface DecisionInput {
     /** Another proposal with the same effect, live or applied within the window. */
     readonly sameEffectAs: string | null;
     /** With what each line's budget has used; empty where the proposal holds its reservation. */
-    readonly budgets: readonly { readonly line: BudgetLine; readonly used: number }[];
     /** What is usual for each of `facts`. */
     readonly usual: readonly Usual[];
+    readonly budgets: readonly BudgetState[];
   } | null;
   readonly approvals: readonly Approval[];
   /** People whose approval never counts: the proposer and the agent's owner. */
@@ -58,7 +67,7 @@ export function decide(input: DecisionInput): Decision | undefined {
   const findings = [
     ...early,
     ...judge(input.policy, facts),
-    ...budgets.flatMap(budgetFinding),
+    ...budgets.flatMap((budget) => budgetFinding(budget, input.now)),
     ...effectFindings(input.measured.sameEffectAs),
     ...anomalyFindings(input.policy, facts, usual),
   ];
@@ -123,19 +132,25 @@ function scopeText(freeze: Freeze): string {
   }
 }
 
-function budgetFinding(state: { readonly line: BudgetLine; readonly used: number }): Finding[] {
-  const { line, used } = state;
-  if (used + line.amount <= line.max) return [];
-  return [
-    {
-      stage: 'budget',
-      verdict: 'deny',
-      rule: line.budget,
-      code: 'budget-exceeded',
-      reason: `${line.measure} per ${line.window} for ${line.scope}: ${used} used and ${line.amount} asked for, at most ${line.max}`,
-      retryAfterMs: line.windowMs,
-    },
-  ];
+function budgetFinding({ line, used, freeAt }: BudgetState, now: number): Finding[] {
+  const { amount, max, measure } = line;
+  if (used + amount <= max) return [];
+  const text = (figure: number): string => measureText(measure, figure);
+  const said = `${measure} per ${line.window} for ${line.scope}: ${text(used)} used and ${text(amount)} asked for, at most ${text(max)}`;
+  const common = { stage: 'budget', verdict: 'deny', rule: line.budget } as const;
+  const code = 'budget-exceeded';
+  if (amount > max) {
+    return [
+      { ...common, code, reason: `${said}; by itself it is over the budget, make it smaller` },
+    ];
+  }
+  if (freeAt === null || freeAt === undefined) {
+    const reason = `${said}; other writes that are under way hold it`;
+    return [{ ...common, code, reason, retryAfterMs: line.windowMs }];
+  }
+  const retryAfterMs = Math.max(freeAt - now, 1);
+  const reason = `${said}; enough of it is free in ${Math.ceil(retryAfterMs / 1_000)} s`;
+  return [{ ...common, code, reason, retryAfterMs }];
 }
 
 /** Lets people's approvals of this very plan answer the waits; a person's no denies. */

@@ -1,11 +1,12 @@
 import type { Assessment } from '../model/plan.ts';
 import { baselineSubject } from '../model/baseline-fact.ts';
+import type { TenantId } from '../model/ids.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Clock, Compensated, Store, Targets } from '../model/ports.ts';
 import { subjectOf, type Proposal } from '../model/proposal.ts';
 import type { Usual } from '../policy/anomaly.ts';
 import { budgetLines, type PolicyFacts } from '../policy/evaluate.ts';
-import type { DecisionInput } from './decide.ts';
+import type { BudgetState, DecisionInput } from './decide.ts';
 import { sameEffectAs } from './same-effect.ts';
 
 /** How far back a freeze can have begun and still move a deadline that has not passed. */
@@ -75,7 +76,11 @@ async function measuredInput(
   const facts = factsOf(proposal, assessment, about.compensated, now);
   const lines = about.holdsBudget ? [] : budgetLines(policy, facts);
   const used = await store.budgetUsed(proposal.tenant, lines, now);
-  const budgets = lines.map((line, position) => ({ line, used: used[position] ?? Infinity }));
+  const budgets = await Promise.all(
+    lines.map((line, position) =>
+      budgetState(store, proposal.tenant, { line, used: used[position] ?? Infinity }, now),
+    ),
+  );
   const first = await sameEffectAs(store, policy, proposal, { assessment, now });
   const usual = await usualOf(store, proposal, facts, about.isNew);
   return { assessment, facts, sameEffectAs: first, budgets, usual };
@@ -110,6 +115,18 @@ export function factsOf(
   now: number,
 ): readonly PolicyFacts[] {
   return [policyFacts(proposal, assessment, compensated, now)];
+}
+
+/** Asks when a budget frees up only where it stands in the way. */
+async function budgetState(
+  store: Store,
+  tenant: TenantId,
+  state: BudgetState,
+  now: number,
+): Promise<BudgetState> {
+  const { line, used } = state;
+  if (used + line.amount <= line.max) return state;
+  return { ...state, freeAt: await store.budgetFreeAt(tenant, line, now) };
 }
 
 function policyFacts(

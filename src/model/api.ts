@@ -1,5 +1,6 @@
 /** What the HTTP API under `/v1` takes and gives; the SDK, the CLI and MCP use the same shapes. */
 import type { JsonObject } from '../lib/json.ts';
+import type { BudgetWindow } from './budget.ts';
 import type { Approval, Decision } from './decision.ts';
 import type { Freeze, FreezeScope, Voice } from './freeze.ts';
 import type { OutcomeEntry } from './entry.ts';
@@ -151,6 +152,32 @@ export interface FreezeView extends Freeze {
 /** Answer of `GET /v1/freezes`. */
 export interface FreezePage {
   readonly items: readonly FreezeView[];
+}
+
+/** One budget as it stands: of the whole tenant, or of one combination of what it is per. */
+export interface BudgetView {
+  /** Its name in the policy. */
+  readonly budget: string;
+  /** What shares it, spelled out: `tenant`, `agent=ledger-bot`, `agent=ledger-bot,target=crm`. */
+  readonly scope: string;
+  readonly measure: string;
+  readonly window: BudgetWindow;
+  /** Like all figures here: a count, or minor units of the currency where value is measured. */
+  readonly max: number;
+  /** Settled within the window that ends now. */
+  readonly spent: number;
+  /** Reserved by what is under way. */
+  readonly inFlight: number;
+  readonly left: number;
+  /** When the oldest of what is spent leaves the window; null where nothing is spent. */
+  readonly freesAt: number | null;
+}
+
+/** Answer of `GET /v1/budgets`. */
+export interface BudgetPage {
+  readonly items: readonly BudgetView[];
+  /** Whether there are more than are shown. */
+  readonly isCut: boolean;
 }
 
 /** Answer of `GET /v1/status`: no credential needed, nothing secret. */

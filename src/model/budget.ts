@@ -8,6 +8,19 @@ export const BUDGET_WINDOWS_MS = {
 } as const;
 export type BudgetWindow = keyof typeof BUDGET_WINDOWS_MS;
 
+/** What one budget has in use: reserved by what is under way, and settled within its window. */
+export interface BudgetUse {
+  /** As in `BudgetLine`. */
+  readonly budget: string;
+  readonly scope: string;
+  readonly measure: string;
+  readonly window: BudgetWindow;
+  readonly inFlight: number;
+  readonly spent: number;
+  /** When the oldest of what is spent leaves the window; null where nothing is. */
+  readonly freesAt: number | null;
+}
+
 /**
  * One conditional reservation: `amount` of `measure` under `scope`, allowed while what is reserved
  * or settled in the last `windowMs` plus `amount` is at most `max` (G7).

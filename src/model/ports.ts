@@ -2,7 +2,7 @@
 import type { Digest } from '../lib/canonical.ts';
 import type { Json, JsonObject } from '../lib/json.ts';
 import type { Baseline, BaselineSubject, PaceGuard } from './baseline.ts';
-import type { BudgetLine } from './budget.ts';
+import type { BudgetLine, BudgetUse } from './budget.ts';
 import type { Conflict, EntryBody, EntryPosition, SealedEntry, TargetCode } from './entry.ts';
 import type { StructureNode } from './dependents.ts';
 import type { EffectLines } from './effect-lines.ts';
@@ -449,6 +449,13 @@ export interface Store {
   baseline(tenant: TenantId, subject: BaselineSubject): Promise<Baseline | undefined>;
   /** All that is known of one agent, by target and operation. */
   baselines(tenant: TenantId, agent: string): Promise<readonly AgentBaseline[]>;
+  /**
+   * When so much has left the window that `line.amount` fits; null where it never does, or where what
+   * is reserved stands in its way.
+   */
+  budgetFreeAt(tenant: TenantId, line: BudgetLine, now: number): Promise<number | null>;
+  /** The budgets that have something in use, by name and scope, at most `limit`. */
+  budgetUses(tenant: TenantId, now: number, limit: number): Promise<readonly BudgetUse[]>;
   /**
    * Every freeze that is on for the tenant, and those released at or after `since`: its own, and
    * those of scope `all` of every tenant, without the others' reasons and names.

@@ -159,7 +159,8 @@ function budgetOf(building: Building, budget: BudgetShape, index: number): Budge
   return {
     name,
     match: matchOf(budget.match),
-    per: many(budget.per),
+    // Nothing is shared beyond the tenant, so naming it tells no budget from another.
+    per: many(budget.per).filter((part) => part !== 'tenant'),
     measure,
     window,
     max:

@@ -244,11 +244,15 @@ function scopeOf(rule: BudgetRule, facts: PolicyFacts, resource: string | undefi
     target: facts.target,
     resource: resource ?? facts.resource,
   };
-  const parts = rule.per.map((part) => {
-    const key = part === 'agent' ? facts.principal.kind : part;
-    return `${key}=${names[part].replaceAll('%', '%25').replaceAll(',', '%2C').replaceAll('=', '%3D')}`;
-  });
+  const parts = rule.per.map((part) =>
+    scopePart(part === 'agent' ? facts.principal.kind : part, names[part]),
+  );
   return parts.length === 0 ? 'tenant' : parts.join(',');
+}
+
+/** Spells out one part of a budget's scope, as `agent=ledger-bot`. */
+export function scopePart(kind: string, name: string): string {
+  return `${kind}=${name.replaceAll('%', '%25').replaceAll(',', '%2C').replaceAll('=', '%3D')}`;
 }
 
 /** Of one resource only records can be told apart; the rest counts in full for each. */

@@ -58,6 +58,12 @@ routes: {r: {steps: [{groups: finance}]}}
     });
     assert.deepEqual(policy.limits[0]?.match, { class: ['update'], resource: ['public.a'] });
     assert.deepEqual(policy.budgets[0]?.per, ['agent']);
+    const shared =
+      'version: 1\nbudgets: [{name: b, per: [tenant, agent], measure: writes, window: hour, max: 2}, {name: c, per: tenant, measure: writes, window: hour, max: 2}]';
+    assert.deepEqual(
+      parse(shared).policy.budgets.map(({ per }) => per),
+      [['agent'], []],
+    );
     assert.deepEqual(policy.routes.get('r')?.steps, [{ groups: ['finance'], quorum: 1 }]);
   });
 

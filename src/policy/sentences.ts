@@ -1,3 +1,5 @@
+import { moneyText } from '../lib/money.ts';
+
 /** Made once: making a format is a hundred times the work of using it. */
 const NUMBERS = new Intl.NumberFormat('en-US', { maximumFractionDigits: 2 });
 
@@ -6,6 +8,13 @@ export function count(number: number, noun?: string): string {
   const digits = NUMBERS.format(number);
   if (noun === undefined) return digits;
   return `${digits} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+/** Writes what a budget counts for people: money in major units, all else as a number. */
+export function measureText(measure: string, figure: number): string {
+  const currency = /^value:(.*)$/.exec(measure)?.[1];
+  if (currency === undefined || !Number.isSafeInteger(figure)) return count(figure);
+  return moneyText(BigInt(figure), currency);
 }
 
 /** Joins names for people: `a`, `a and b`, `a, b and c`. */

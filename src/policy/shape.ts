@@ -62,7 +62,7 @@ export type ThresholdShape = {
 export type BudgetShape = {
   readonly name: string;
   readonly match?: MatchShape;
-  readonly per?: OneOrMany<'agent' | 'run' | 'target' | 'resource'>;
+  readonly per?: OneOrMany<'tenant' | 'agent' | 'run' | 'target' | 'resource'>;
   readonly measure: BudgetMeasure;
   readonly window: BudgetWindow;
   /** A string where value is measured. */

@@ -158,6 +158,7 @@ test('each route hands the gate what was asked, and answers what it said', async
       [AGENT, { states: ['waiting'], limit: 50 }],
     ],
     [{ path: '/v1/freezes', token: agent }, 200, 'freezes', [AGENT]],
+    [{ path: '/v1/budgets?agent=x', token: agent }, 200, 'budgets', [AGENT, 'x']],
     [
       { path: '/v1/freezes', token: operator, body: freeze },
       201,

@@ -22,6 +22,7 @@ import { openApiDocument } from './openapi.ts';
 import { refuseConnection, sendProblem, toProblem, type Log } from './problem.ts';
 import { credentialRoutes } from './routes/credentials.ts';
 import { dependentRoutes, type DependentsPort } from './routes/dependents.ts';
+import { budgetRoutes } from './routes/budgets.ts';
 import { freezeRoutes } from './routes/freezes.ts';
 import { gatewayRoutes } from './routes/gateway.ts';
 import { ledgerRoutes } from './routes/ledger.ts';
@@ -162,6 +163,7 @@ function routesOf(options: AppOptions): readonly Route[] {
     ...proposalRoutes(options.gate),
     ...freezeRoutes(options.gate),
     ...pastRoutes(options.past, options.log),
+    ...budgetRoutes(options.gate),
     ...credentialRoutes(options.credentials),
     ...uploadRoutes(options.uploads),
     ...dependentRoutes(options.dependents),

@@ -1,7 +1,7 @@
 /** The store in one SQLite file: the default, nothing to install (decision 0002). */
 import type { DatabaseSync } from 'node:sqlite';
 import type { Baseline, BaselineSubject } from '../model/baseline.ts';
-import type { BudgetLine } from '../model/budget.ts';
+import type { BudgetLine, BudgetUse } from '../model/budget.ts';
 import type { Freeze } from '../model/freeze.ts';
 import type { CredentialId, ProposalId, TenantId } from '../model/ids.ts';
 import type { State } from '../model/lifecycle.ts';
@@ -109,6 +109,20 @@ export class SqliteStore implements Store {
 
   baselines(tenant: TenantId, agent: string): Promise<readonly AgentBaseline[]> {
     return this.#read(({ baselines }) => baselines.ofAgent(tenant, agent));
+  }
+
+  budgetFreeAt(tenant: TenantId, line: BudgetLine, now: number): Promise<number | null> {
+    return this.#read(({ budgets, log }) => {
+      const latest = Math.max(now, log.head(tenant).latestAt);
+      return budgets.freeAt(tenant, line, latest);
+    });
+  }
+
+  budgetUses(tenant: TenantId, now: number, limit: number): Promise<readonly BudgetUse[]> {
+    return this.#read(({ budgets, log }) => {
+      const latest = Math.max(now, log.head(tenant).latestAt);
+      return budgets.uses(tenant, latest, limit);
+    });
   }
 
   freezes(tenant: TenantId, since: number): Promise<readonly Freeze[]> {

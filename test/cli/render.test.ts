@@ -8,7 +8,8 @@ import { readLines } from '../../src/cli/render-read.ts';
 import { rowPageLines, type RowsShown } from '../../src/cli/render-rows.ts';
 import { freezeLines, listLines, resultLines } from '../../src/cli/render-result.ts';
 import { reportLines } from '../../src/cli/ledger.ts';
-import type { FreezeView } from '../../src/model/api.ts';
+import { budgetLines } from '../../src/cli/budgets.ts';
+import type { BudgetView, FreezeView } from '../../src/model/api.ts';
 import type { ProposalView } from '../../src/model/api.ts';
 import { newEvidenceId, newFreezeId, type EvidenceId } from '../../src/model/ids.ts';
 import type { ReadResult } from '../../src/model/read.ts';
@@ -576,3 +577,23 @@ function assertInert(text: string): void {
     assert.doesNotMatch(line, /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u3164\u2800\u00a0]/u);
   }
 }
+
+test('a budget shows money in major units, what is left, and when it frees up', () => {
+  const item: BudgetView = {
+    budget: 'refunds',
+    scope: 'agent=crm-bot',
+    measure: 'value:GBP',
+    window: 'day',
+    max: 5_000_000,
+    spent: 120_050,
+    inFlight: 0,
+    left: 4_879_950,
+    freesAt: NOW + 90_000,
+  };
+  const text = budgetLines(item, LOOK, NOW).join('\n');
+  assert.match(text, /refunds.*agent=crm-bot.*GBP 48,799\.50 left/);
+  assert.match(text, /at most +GBP 50,000\.00 value:GBP per day/);
+  assert.match(text, /spent +GBP 1,200\.50/);
+  assert.match(text, /frees up +from .* on, in 90 s/);
+  assert.doesNotMatch(budgetLines({ ...item, freesAt: null }, LOOK, NOW).join(), /frees up/);
+});

@@ -4,6 +4,7 @@ import type { CredentialPort } from '../../src/server/auth.ts';
 import type { Gate } from '../../src/gate.ts';
 import type { Past } from '../../src/gate/past.ts';
 import type {
+  BudgetPage,
   CredentialSummary,
   FreezeView,
   GatewayStatus,
@@ -343,6 +344,23 @@ export const FREEZE: FreezeView = {
   release: { quorum: 1, spoken: 0, missing: 1 },
 };
 
+export const BUDGETS: BudgetPage = {
+  items: [
+    {
+      budget: 'refunds',
+      scope: 'agent=ledger-bot',
+      measure: 'value:GBP',
+      window: 'day',
+      max: 5_000_000,
+      spent: 120_000,
+      inFlight: 30_000,
+      left: 4_850_000,
+      freesAt: AT + 3_600_000,
+    },
+  ],
+  isCut: false,
+};
+
 export const STATUS: GatewayStatus = {
   name: 'writegate',
   version: '0.1.0',
@@ -442,6 +460,7 @@ export function fakeGate(replaced: Partial<Gate> = {}): FakeGate {
     stop: async () => FREEZE,
     release: async () => ({ ...FREEZE, releasedAt: AT }),
     freezes: async () => [FREEZE],
+    budgets: async () => BUDGETS,
     ...replaced,
   };
   return recording(gate, calls);

@@ -44,6 +44,25 @@ export const FREEZE_VIEW: JsonSchema = object(
 
 export const FREEZE_PAGE: JsonSchema = object({ items: list(FREEZE_VIEW) });
 
+const FIGURE = described(WHOLE, 'a count; minor units where value is measured');
+
+export const BUDGET_PAGE: JsonSchema = object({
+  items: list(
+    object({
+      budget: TEXT,
+      scope: described(TEXT, 'what shares it: `tenant`, or names such as `agent=ledger-bot`'),
+      measure: TEXT,
+      window: oneOf('minute', 'hour', 'day'),
+      max: FIGURE,
+      spent: FIGURE,
+      inFlight: FIGURE,
+      left: FIGURE,
+      freesAt: AT_OR_NULL,
+    }),
+  ),
+  isCut: described(YES_NO, 'whether there are more than are shown'),
+});
+
 export const CREDENTIAL_VIEW: JsonSchema = object({
   id: TEXT,
   holder: object({

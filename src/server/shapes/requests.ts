@@ -87,6 +87,14 @@ export const FREEZE: Shape<FreezeBody> = shape(
   'request-invalid',
 );
 
+export interface BudgetQuery {
+  readonly agent?: string;
+}
+
+export const BUDGET_QUERY: Shape<BudgetQuery> = queryShape(
+  closed({ agent: described(NAME, 'only the budgets of this agent') }, ['agent']),
+);
+
 export const RELEASE: Shape<ReleaseBody> = shape(
   closed({ reason: REASON_GIVEN }),
   'request-invalid',

@@ -124,6 +124,87 @@ export function testBudgets(test: StoreTest): void {
     assert.equal(await used(store, NOW), 8);
   });
 
+  test('a store tells to the millisecond when an amount fits again', async ({ store }) => {
+    const line = lineOf({ amount: 3 });
+    for (let number = 0; number < 3; number += 1) {
+      const at = NOW + number * 1_000;
+      await committed(store, { ...reserving(number, [line], { at }), settle: proposalOf(number) });
+    }
+    const now = NOW + 10_000;
+    const freeAt = (amount: number) => store.budgetFreeAt(ACME, lineOf({ amount }), now);
+    assert.equal(await freeAt(1), now, '9 of 10 are used');
+    assert.equal(await freeAt(2), NOW + HOUR);
+    assert.equal(await freeAt(5), NOW + 1_000 + HOUR);
+    assert.equal(await freeAt(10), NOW + 2_000 + HOUR);
+    assert.equal(await freeAt(11), null, 'it never fits');
+    await committed(store, reserving(9, [lineOf({ amount: 1 })], { at: now }));
+    assert.equal(await freeAt(9), NOW + 2_000 + HOUR);
+    assert.equal(await freeAt(10), null, 'what is in flight leaves no room');
+    for (const amount of [2, 5, 9]) {
+      const at = (await freeAt(amount)) ?? 0;
+      const fits = { ...lineOf({ amount }) };
+      const late = await store.budgetUsed(ACME, [fits], at);
+      const early = await store.budgetUsed(ACME, [fits], at - 1);
+      assert.ok((late[0] ?? 99) + amount <= fits.max && (early[0] ?? 0) + amount > fits.max);
+    }
+  });
+
+  test('what is in use is listed by name and scope, and nothing of another tenant', async ({
+    store,
+    reopen,
+  }) => {
+    const lines = [
+      lineOf({ scope: 'agent=é', amount: 1 }),
+      lineOf({ scope: 'agent=z', amount: 2 }),
+      lineOf({ budget: 'budgets.other', measure: 'value:GBP', window: 'day', amount: 3 }),
+    ];
+    await committed(store, reserving(1, lines, { at: NOW }));
+    await committed(store, ending(1, 'settle', NOW));
+    await committed(store, reserving(2, [lineOf({ scope: 'agent=z', amount: 4 })]));
+    await committed(store, reserving(1, [lineOf()], { tenant: GLOBEX }));
+    const reopened = await reopen();
+    const uses = async (at: number, limit = 9) =>
+      (await reopened.budgetUses(ACME, at, limit)).map((use) => [
+        use.scope,
+        use.spent,
+        use.inFlight,
+        use.freesAt,
+      ]);
+    const { scope } = lineOf();
+    assert.deepEqual(await uses(NOW), [
+      ['agent=z', 2, 4, NOW + HOUR],
+      ['agent=é', 1, 0, NOW + HOUR],
+      [scope, 3, 0, NOW + 24 * HOUR],
+    ]);
+    assert.equal((await uses(NOW, 2)).length, 2);
+    assert.deepEqual(await uses(NOW + HOUR), [
+      ['agent=z', 0, 4, null],
+      [scope, 3, 0, NOW + 24 * HOUR],
+    ]);
+  });
+
+  test('G7: amounts whose sum over the years is no longer exact are counted exactly', async ({
+    store,
+  }) => {
+    const max = 9_000_000_000_000_000;
+    const line = lineOf({ measure: 'value:JPY', window: 'minute', windowMs: 60_000, max });
+    const spend = (number: number, amount: number, at: number) => ({
+      ...reserving(number, [{ ...line, amount }], { at }),
+      settle: proposalOf(number),
+    });
+    for (let number = 0; number < 6; number += 2) {
+      const at = NOW + number * 60_000;
+      await committed(store, spend(number, max - 7, at));
+      await committed(store, spend(number + 1, 7, at + 30_000));
+      assert.equal(await used(store, at + 30_000, line), max);
+      assert.equal((await conflicting(store, spend(99, 1, at + 59_999))).kind, 'budget');
+      assert.equal(await used(store, at + 60_000, line), 7);
+    }
+    const over = { ...line, amount: Number.MAX_SAFE_INTEGER };
+    const late = reserving(100, [over], { at: NOW + 3_600_000 });
+    assert.equal((await conflicting(store, late)).kind, 'budget');
+  });
+
   test('spent amounts older than any window are dropped and the day’s sum stays', async ({
     store,
   }) => {
