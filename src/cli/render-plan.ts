@@ -2,7 +2,7 @@
 import type { ProposalView } from '../model/api.ts';
 import type { Approval, Decision, Finding } from '../model/decision.ts';
 import { isTerminal } from '../model/lifecycle.ts';
-import type { Assessment, ColumnChange, ResourceCount } from '../model/plan.ts';
+import type { Assessment, CheckResult, ColumnChange, ResourceCount } from '../model/plan.ts';
 import type { JsonObject } from '../lib/json.ts';
 import { moneyText } from '../lib/money.ts';
 import { inertJson } from '../lib/terminal.ts';
@@ -75,9 +75,18 @@ function measureLines(assessment: Assessment, look: Look, now: number): readonly
           `${counted(blastRadius.recordsIndirect, 'indirect row')} for ${counted(blastRadius.recordsDirect, 'direct one')}`,
         )),
     ...plan.dependents.flatMap((dependent) => field(look, 'depends', dependent)),
+    ...checkLines(plan.checks ?? [], look),
     ...plan.warnings.flatMap((warning) => field(look, 'warning', warning, look.paint.yellow)),
     ...field(look, 'measured', `${span(now - assessment.assessedAt)} ago`),
   ];
+}
+
+function checkLines(checks: readonly CheckResult[], look: Look): readonly string[] {
+  return checks.flatMap(({ name, holds, message }) => {
+    if (holds) return field(look, 'check', `${name}: holds`);
+    const why = message === null ? '' : `: ${message}`;
+    return field(look, 'check', `${name}: does not hold${why}`, look.paint.red);
+  });
 }
 
 /** Deletes first, then updates, then inserts; what the statement names apart from its consequences. */

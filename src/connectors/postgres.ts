@@ -109,7 +109,7 @@ export async function openPostgresTarget(
         write = found;
         await check();
         const at = (from: Surroundings): Promise<PlanAnswer> =>
-          planWrite(contextOf(from, request), found, { previews, signal });
+          planWrite(contextOf(from, proposed, request), found, { previews, signal });
         if (shadow === null) return await at(ground);
         return await planOn({ primary: ground, shadow, whenDown: shadow.whenDown }, request, at);
       } catch (error) {
@@ -126,7 +126,7 @@ export async function openPostgresTarget(
         return asRefusal(error);
       }
       if (statementsOf(write).some(({ copy }) => copy !== undefined)) return null;
-      return holdWrite(contextOf(ground, request), write, request, signal);
+      return holdWrite(contextOf(ground, proposed, request), write, request, signal);
     },
     async apply(request, signal) {
       let write: Write;
@@ -136,7 +136,7 @@ export async function openPostgresTarget(
       } catch (error) {
         return asRefusal(error);
       }
-      return applyWrite(contextOf(ground, request), write, request, signal);
+      return applyWrite(contextOf(ground, proposed, request), write, request, signal);
     },
     structure: async (resource) => {
       try {
@@ -230,9 +230,13 @@ async function prepareOrClose(
   }
 }
 
-function contextOf(ground: Surroundings, request: PlanRequest): CarryContext {
-  const { permits, recordsMax, proposalId } = request;
-  return { ...ground, permits, recordsMax, owner: proposalId };
+function contextOf(
+  ground: Surroundings,
+  { parser }: ProposedContext,
+  request: PlanRequest,
+): CarryContext {
+  const { permits, recordsMax, proposalId, checks = [] } = request;
+  return { ...ground, permits, recordsMax, checks, parser, owner: proposalId };
 }
 
 /** Where one pass would not do: a compensation, and what is previewed elsewhere. */

@@ -213,7 +213,8 @@ function settle(input: DecisionInput, spoken: readonly Finding[]): Decision {
   const denial = findings.find((finding) => finding.verdict === 'deny');
   if (denial !== undefined) {
     const duplicateOf = input.duplicateOf ?? input.measured?.sameEffectAs ?? null;
-    return { ...common, ...by(denial), kind: 'deny', duplicateOf };
+    const reason = denial.stage === 'validation' ? failures(findings) : denial.reason;
+    return { ...common, ...by(denial), reason, kind: 'deny', duplicateOf };
   }
   if (input.policy.mode === 'observe') {
     return { ...common, ...observed(findings), kind: 'deny', duplicateOf: null };
@@ -242,6 +243,14 @@ function settle(input: DecisionInput, spoken: readonly Finding[]): Decision {
   }
   const reserve = (input.measured?.budgets ?? []).map((budget) => budget.line);
   return { ...common, ...by(grant), kind: 'allow', reserve };
+}
+
+/** Whoever mends a write is told all that is wrong with it at once. */
+function failures(findings: readonly Finding[]): string {
+  const failed = findings.filter(
+    ({ stage, verdict }) => stage === 'validation' && verdict === 'deny',
+  );
+  return failed.map(({ reason }) => reason).join('; ');
 }
 
 /** What is said of a route that the people of the policy cannot fill: waiting would be in vain. */

@@ -9,6 +9,7 @@
 import { difference } from '../model/difference.ts';
 import type { OutcomeEntry } from '../model/entry.ts';
 import { planDigest, type Plan } from '../model/plan.ts';
+import type { Policy } from '../model/policy.ts';
 import type {
   ActChange,
   ApplyAnswer,
@@ -20,6 +21,7 @@ import type {
 } from '../model/ports.ts';
 import type { Proposal } from '../model/proposal.ts';
 import { intendByReference } from './commit.ts';
+import { checksOf } from './journey.ts';
 import { appliedOutcome, outcomeOf } from './outcome.ts';
 
 /** How an attempt ended. `drifted` carries the plan that the target would do now. */
@@ -31,6 +33,8 @@ export interface ExecutePorts {
   readonly store: Store;
   readonly target: Target;
   readonly clock: Clock;
+  /** The policy in force now, whose checks are run once more. */
+  readonly policy: () => Policy;
 }
 
 const SETTLE_TRIES_MAX = 5;
@@ -81,6 +85,7 @@ export async function attempt(
         // What is carried out was planned, and decided on, before.
         permits: () => true,
         compensated,
+        checks: checksOf(ports.policy(), proposal),
         proposer: `${proposal.proposer.kind}:${proposal.proposer.name}`,
         planDigest: assessment.planDigest,
         digest: (plan) => planDigest(target, operation, plan),

@@ -40,7 +40,7 @@ async function carryOut(
   compensated: Compensated | null,
 ): Promise<Ended> {
   const target = targetOf(journey, proposal);
-  const ports = { store: journey.store, target, clock: journey.clock };
+  const ports = { ...journey, target };
   const executed = await execute(ports, proposal, compensated, journey.never);
   return afterAttempt(journey, executed, compensated);
 }
@@ -76,7 +76,7 @@ async function afterDrift(
     if (again.state === 'waiting') await journey.notifier.waiting(again);
     return { proposal: again, drifted };
   }
-  const ports = { store: journey.store, target: targetOf(journey, again), clock: journey.clock };
+  const ports = { ...journey, target: targetOf(journey, again) };
   const executed = await execute(ports, again, compensated, journey.never);
   if (executed.kind === 'settled') return { proposal: executed.proposal, drifted: null };
   // It moved again under our hands: never a blank retry. A person or the agent looks first.
@@ -137,11 +137,7 @@ async function recover(
   proposal: Proposal,
   compensated: Compensated | null,
 ): Promise<Ended> {
-  const ports = {
-    store: journey.store,
-    target: targetOf(journey, proposal),
-    clock: journey.clock,
-  };
+  const ports = { ...journey, target: targetOf(journey, proposal) };
   const recovery = {
     compensated,
     intendAgain: (open: Proposal) => intendAgain(journey, open, compensated),

@@ -4,6 +4,7 @@ import type {
   Compensated,
   EvidenceFiles,
   Notifier,
+  PlanCheck,
   PlanRequest,
   Random,
   Store,
@@ -13,8 +14,9 @@ import type {
 import { Problem } from '../model/problem.ts';
 import type { ReadLog } from '../model/read.ts';
 import type { Proposal } from '../model/proposal.ts';
-import { recordsBound } from '../policy/evaluate.ts';
+import { recordsBound, type MatchSubject } from '../policy/evaluate.ts';
 import { holdsAny } from '../policy/permissions.ts';
+import { checksFor } from '../policy/validate.ts';
 import type { Links } from './answer.ts';
 import type { Score } from './assess.ts';
 import type { InFlight } from './in-flight.ts';
@@ -66,10 +68,9 @@ export function planRequest(
 ): PlanRequest {
   const { draft, id, proposer, environment } = proposal;
   const { target, operation } = draft;
-  const common = { environment, target, operation };
-  const subject = { ...common, agent: proposer.name };
-  // No line that names an agent speaks of a person.
-  const recordsMax = recordsBound(policy, proposer.kind === 'agent' ? subject : common);
+  const subject = { environment, target, operation, agent: proposer.name };
+  const recordsMax = recordsBound(policy, matchedAs(proposal));
+  const checks = checksOf(policy, proposal);
   return {
     proposalId: id,
     operation,
@@ -79,5 +80,18 @@ export function planRequest(
     compensated,
     proposer: `${proposer.kind}:${proposer.name}`,
     ...(recordsMax === undefined ? {} : { recordsMax }),
+    ...(checks.length === 0 ? {} : { checks }),
   };
+}
+
+/** The queries that the policy asks of the target about this proposal, whatever it turns out to change. */
+export function checksOf(policy: Policy, proposal: Proposal): readonly PlanCheck[] {
+  return checksFor(policy, matchedAs(proposal));
+}
+
+function matchedAs({ draft, proposer, environment }: Proposal): MatchSubject {
+  const { target, operation } = draft;
+  const common = { environment, target, operation };
+  // No line that names an agent speaks of a person.
+  return proposer.kind === 'agent' ? { ...common, agent: proposer.name } : common;
 }

@@ -19,6 +19,7 @@ export type DecisionCode =
   | 'rule-requires'
   | 'rule-permits'
   | 'rule-errored'
+  | 'validation-failed'
   | 'nothing-permits'
   | 'threshold-exceeded'
   | 'risk-critical'

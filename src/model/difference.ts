@@ -128,9 +128,19 @@ function sentence(
   if (found.gone > 0) parts.push(`${rows(found.gone)} no longer touched`);
   if (found.fresh > 0) parts.push(`${rows(found.fresh)} newly touched`);
   if (found.moved > 0) parts.push(`${rows(found.moved)} with other values`);
+  const turned = turnedChecks(shown, now);
+  if (parts.length === 0 && turned.length > 0) parts.push(...turned);
   if (parts.length === 0 && found.counts > 0) parts.push('other counts in the same rows');
   if (parts.length === 0) parts.push('other values in rows that are not listed');
   return `shown: ${shown.headline}; now: ${now.headline} (${parts.join(', ')})`;
+}
+
+/** Checks of the policy whose answer is another now, or that were asked only once. */
+function turnedChecks({ checks: shown = [] }: Plan, { checks: now = [] }: Plan): readonly string[] {
+  return now.flatMap(({ name, holds }) => {
+    if (shown.find((each) => each.name === name)?.holds === holds) return [];
+    return [`check \`${name}\` ${holds ? 'holds now' : 'does not hold'}`];
+  });
 }
 
 function rows(count: number): string {

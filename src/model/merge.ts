@@ -3,6 +3,7 @@ import { digestJson } from '../lib/canonical.ts';
 import {
   PLAN_BOUNDS,
   strongest,
+  type CheckResult,
   type Effect,
   type Money,
   type Plan,
@@ -54,8 +55,18 @@ export function mergePlans(plans: readonly PlacedPlan[]): Plan {
     resourceSize: null,
     dependents: distinct(named.flatMap((plan) => plan.dependents)),
     warnings: distinct(named.flatMap((plan) => plan.warnings)),
+    ...checksOf(named),
     ...(named.some((plan) => plan.measuredOn === 'shadow') ? { measuredOn: 'shadow' } : {}),
   };
+}
+
+/** A check that was run on several holds where it held on all. */
+function checksOf(plans: readonly Plan[]): Pick<Plan, 'checks'> {
+  const worst = new Map<string, CheckResult>();
+  for (const check of plans.flatMap((plan) => plan.checks ?? [])) {
+    if (worst.get(check.name)?.holds !== false) worst.set(check.name, check);
+  }
+  return worst.size === 0 ? {} : { checks: [...worst.values()] };
 }
 
 /** Adds up, by currency, in the order in which the currencies are met. */

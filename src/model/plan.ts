@@ -1,6 +1,6 @@
 import type { Digest } from '../lib/canonical.ts';
 import { canonicalJson, digestJson } from '../lib/canonical.ts';
-import type { Json } from '../lib/json.ts';
+import type { Json, JsonObject } from '../lib/json.ts';
 import type { EvidenceId } from './ids.ts';
 
 /** What a write does at its strongest; the order is the order of strength. */
@@ -134,6 +134,8 @@ export interface Plan {
   readonly dependents: readonly string[];
   /** Anything that makes the measure incomplete; not empty means a person must look. */
   readonly warnings: readonly string[];
+  /** What the policy's check queries said after the write, before it was kept; absent where none ran. */
+  readonly checks?: readonly CheckResult[];
   /** Where it was measured, if not on the target itself: the commit measures there, and compares. */
   readonly measuredOn?: 'shadow';
   /**
@@ -144,6 +146,14 @@ export interface Plan {
   readonly steps?: readonly StepPlan[];
   /** Of a chain that no single transaction carries out: what each one does, in order, at least two. */
   readonly segments?: readonly SegmentPlan[];
+}
+
+/** What one check query of the policy said of the write. */
+export interface CheckResult {
+  readonly name: string;
+  readonly holds: boolean;
+  /** Why it does not hold, where that is known: the query's own words, or what became of it. */
+  readonly message: string | null;
 }
 
 /** One step of a chain; its plan has no steps of its own. */
@@ -189,6 +199,7 @@ export function planDigest(target: string, operation: string, plan: Plan): Diges
     masked: plan.maskedColumns.toSorted(),
     value: moneyJson(plan.value),
     recipients: plan.recipients,
+    ...checksJson(plan),
     ...(steps === undefined ? {} : { steps }),
     ...(segments === undefined ? {} : { segments }),
   });
@@ -226,6 +237,12 @@ function moneyJson(value: readonly Money[]): Json {
   return value
     .map(({ currency, amountMinor }) => [currency, amountMinor])
     .toSorted(byCanonicalJson);
+}
+
+/** Not the messages: they may have figures in them that move with rows which are none of the write's. */
+function checksJson({ checks = [] }: Plan): JsonObject {
+  if (checks.length === 0) return {};
+  return { checks: checks.map(({ name, holds }) => [name, holds]).toSorted(byCanonicalJson) };
 }
 
 function byCanonicalJson(left: Json, right: Json): number {

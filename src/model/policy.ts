@@ -56,6 +56,20 @@ export interface Rule {
   readonly route: string | null;
 }
 
+/** One line that a write has to satisfy; what it asks for is exactly one of three. */
+export interface Validation {
+  readonly name: string;
+  readonly match: Match;
+  readonly reason: string;
+  readonly asks:
+    /** Compiled at load, as `Rule.when`; must be true. */
+    | { readonly kind: 'holds'; readonly holds: (facts: RuleFacts) => boolean }
+    /** What is wrong with the arguments, each with its JSON pointer; empty where nothing is. */
+    | { readonly kind: 'schema'; readonly faults: (args: JsonObject) => readonly string[] }
+    /** Asked of the target inside the measured transaction; `Plan.checks` has the answer. */
+    | { readonly kind: 'check'; readonly query: string };
+}
+
 export interface Permission {
   readonly match: Omit<Match, 'agent'>;
   readonly tier: Tier;
@@ -161,6 +175,7 @@ export interface Policy {
   readonly thresholds: readonly Threshold[];
   readonly budgets: readonly BudgetRule[];
   readonly rules: readonly Rule[];
+  readonly validations: readonly Validation[];
   readonly duplicates: { readonly windowMs: number; readonly repeatable: readonly Match[] };
   /** What relies on what is written to; makes risk higher, and nothing else. */
   readonly dependents: readonly DependentLine[];

@@ -129,8 +129,19 @@ export interface PlanRequest {
   readonly steps?: readonly StepRequest[];
   /** For a compensation: the applied effects to take back. Comes from the gate, never from an agent. */
   readonly compensated: Compensated | null;
+  /**
+   * Queries to ask after the write and before it is kept, in its own transaction, changing nothing:
+   * the answers are `Plan.checks`. From the policy, never from an agent.
+   */
+  readonly checks?: readonly PlanCheck[];
   /** Who proposed it, `agent:name` or `person:name`: whose uploads it may use. */
   readonly proposer?: string;
+}
+
+/** A query in the target's own language that answers one row with one truth. */
+export interface PlanCheck {
+  readonly name: string;
+  readonly query: string;
 }
 
 /** One of several writes for one transaction. */

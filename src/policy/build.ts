@@ -11,7 +11,9 @@ import type {
   Route,
   Rule,
   Threshold,
+  Validation,
 } from '../model/policy.ts';
+import { compileSchema } from './arguments-schema.ts';
 import { compileCondition } from './conditions.ts';
 import {
   many,
@@ -25,6 +27,7 @@ import {
   type RouteShape,
   type RuleShape,
   type ThresholdShape,
+  type ValidationShape,
 } from './shape.ts';
 import { characterOffset, valueOffset, type Fault, type Path, type Source } from './source.ts';
 
@@ -66,6 +69,9 @@ export function buildPolicy(
     thresholds: (file.thresholds ?? []).map((each, index) => thresholdOf(building, each, index)),
     budgets: (file.budgets ?? []).map((each, index) => budgetOf(building, each, index)),
     rules: (file.rules ?? []).map((each, index) => ruleOf(building, each, index)),
+    validations: (file.validations ?? []).flatMap((each, index) =>
+      validationOf(building, each, index),
+    ),
     duplicates: {
       windowMs: durationMs(file.duplicates?.window) ?? DUPLICATE_WINDOW_MS_DEFAULT,
       repeatable: (file.duplicates?.repeatable ?? []).map(matchOf),
@@ -175,7 +181,8 @@ function ruleOf(building: Building, rule: RuleShape, index: number): Rule {
     id: rule.id,
     effect: rule.effect,
     match: matchOf(rule.match),
-    when: rule.when === undefined ? null : conditionOf(building, rule.when, index),
+    when:
+      rule.when === undefined ? null : conditionOf(building, rule.when, ['rules', index, 'when']),
     whenText: rule.when ?? null,
     reason: rule.reason,
     route: rule.effect === 'require' ? (rule.route ?? building.defaultRoute) : null,
@@ -194,10 +201,39 @@ function dependentOf(line: DependentShape): DependentLine {
   };
 }
 
-function conditionOf(building: Building, text: string, index: number): Rule['when'] {
+/** None of a line that does not ask for exactly one thing, or asks for what cannot be read: then it is a fault. */
+function validationOf(
+  building: Building,
+  line: ValidationShape,
+  index: number,
+): readonly Validation[] {
+  const path = ['validations', index] as const;
+  const { name, reason, holds, schema, check } = line;
+  const common = { name, match: matchOf(line.match), reason };
+  const asked = [holds, schema, check].filter((each) => each !== undefined);
+  if (asked.length !== 1) {
+    const message = `expected exactly one of \`holds\`, \`schema\` and \`check\` in \`validations[${index}]\`, found ${asked.length === 0 ? 'none' : asked.length}; keep one, and make lines of the others`;
+    building.faults.push({ offset: valueOffset(building.source, path), message });
+    return [];
+  }
+  if (holds !== undefined) {
+    const condition = conditionOf(building, holds, [...path, 'holds']);
+    return condition === null ? [] : [{ ...common, asks: { kind: 'holds', holds: condition } }];
+  }
+  if (check !== undefined) return [{ ...common, asks: { kind: 'check', query: check } }];
+  const compiled = compileSchema(schema ?? true);
+  if (compiled.kind === 'compiled') {
+    return [{ ...common, asks: { kind: 'schema', faults: compiled.faults } }];
+  }
+  const offset = valueOffset(building.source, [...path, 'schema', ...compiled.path]);
+  building.faults.push({ offset, message: compiled.message });
+  return [];
+}
+
+function conditionOf(building: Building, text: string, path: Path): Rule['when'] {
   const condition = compileCondition(text);
   if (condition.kind === 'compiled') return condition.holds;
-  const offset = characterOffset(building.source, ['rules', index, 'when'], condition.offset);
+  const offset = characterOffset(building.source, path, condition.offset);
   building.faults.push({ offset, message: condition.message });
   return null;
 }

@@ -1,4 +1,12 @@
-import type { BudgetRule, Limit, Match, Policy, Rule, Threshold } from '../model/policy.ts';
+import type {
+  BudgetRule,
+  Limit,
+  Match,
+  Policy,
+  Rule,
+  Threshold,
+  Validation,
+} from '../model/policy.ts';
 import { isPattern, matchesBeside, type MatchSubject } from './match.ts';
 
 /** The lines of a policy whose match holds for a kind of write, whatever the resource. */
@@ -8,6 +16,7 @@ export interface Candidates {
   readonly thresholds: readonly Threshold[];
   readonly budgets: readonly BudgetRule[];
   readonly rules: RuleIndex;
+  readonly validations: readonly Validation[];
 }
 
 /** Rules by the resources that they name: most name one in full, and most writes are of another. */
@@ -80,6 +89,7 @@ function lookUp(policy: Policy, subject: MatchSubject): Candidates {
     thresholds: policy.thresholds.filter(concern),
     budgets: policy.budgets.filter(concern),
     rules: new RuleIndex(policy.rules.filter(concern)),
+    validations: policy.validations.filter(concern),
   };
   if (kinds.size >= KINDS_MAX) kinds.clear();
   kinds.set(key, found);

@@ -65,6 +65,11 @@ function sameNames(file: FileShape): readonly Found[] {
       (file.anomaly?.lines ?? []).map((line) => line.name),
     ),
     ...repeated(
+      'validations',
+      'name',
+      (file.validations ?? []).map((line) => line.name),
+    ),
+    ...repeated(
       'rules',
       'id',
       (file.rules ?? []).map((line) => line.id),
@@ -138,6 +143,7 @@ function matchFaults(file: FileShape): readonly Found[] {
     thresholds: file.thresholds ?? [],
     budgets: file.budgets ?? [],
     rules: file.rules ?? [],
+    validations: file.validations ?? [],
   };
   const lines: (readonly [Path, MatchShape | undefined])[] = [];
   for (const [section, items] of Object.entries(sections)) {

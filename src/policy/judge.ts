@@ -2,7 +2,7 @@
 import type { Finding } from '../model/decision.ts';
 import { mergePlans } from '../model/merge.ts';
 import { measure, type Plan } from '../model/plan.ts';
-import type { Limit, Policy, Rule, Threshold } from '../model/policy.ts';
+import type { Limit, Policy, Rule, Threshold, Validation } from '../model/policy.ts';
 import {
   limitFindings,
   limitLineFindings,
@@ -15,6 +15,7 @@ import {
   tighteningRules,
 } from './evaluate.ts';
 import { limitsOf, thresholdsOf } from './lines.ts';
+import { validationFinding, validationFindings, validationsOf } from './validate.ts';
 import type { PolicyFacts } from './write.ts';
 
 /**
@@ -39,6 +40,7 @@ function alone(policy: Policy, facts: PolicyFacts): readonly Finding[] {
     ...permissionFindings(policy, facts),
     ...limitFindings(policy, facts),
     ...ruleFindings(policy, facts),
+    ...validationFindings(policy, facts),
     ...thresholdFindings(policy, facts),
   ];
 }
@@ -46,8 +48,9 @@ function alone(policy: Policy, facts: PolicyFacts): readonly Finding[] {
 /** What a line says of one step is not said again of the next. */
 function distinct(findings: readonly Finding[]): readonly Finding[] {
   const said = new Set<string>();
-  return findings.filter(({ verdict, rule, code }) => {
-    const key = JSON.stringify([verdict, rule, code]);
+  return findings.filter(({ stage, verdict, rule, code, reason }) => {
+    // Of validations every failure counts: a line may have several.
+    const key = JSON.stringify([verdict, rule, code, stage === 'validation' ? reason : '']);
     if (verdict !== 'allow' && said.has(key)) return false;
     said.add(key);
     return true;
@@ -62,6 +65,10 @@ function together(policy: Policy, steps: readonly PolicyFacts[]): readonly Findi
     ),
     ...bySteps<Rule>(steps, (facts) => tighteningRules(policy, facts)).flatMap(
       ([rule, concerned]) => ruleTogether(rule, concerned),
+    ),
+    ...bySteps<Validation>(steps, (facts) => conditionsOf(policy, facts)).flatMap(
+      ([line, concerned]) =>
+        seenTogether(concerned).flatMap((each) => validationFinding(line, each)),
     ),
     ...bySteps<Threshold>(steps, (facts) => thresholdsOf(policy, facts)).flatMap(
       ([threshold, concerned]) => thresholdLineFindings(threshold, merged(concerned)),
@@ -79,8 +86,17 @@ function prefixed(who: string, finding: Finding): Finding {
  */
 function ruleTogether(rule: Rule, concerned: readonly PolicyFacts[]): readonly Finding[] {
   if (rule.when === null) return [];
+  return seenTogether(concerned).flatMap((facts) => ruleFinding(rule, facts) ?? []);
+}
+
+function seenTogether(concerned: readonly PolicyFacts[]): readonly PolicyFacts[] {
   const { plan, blastRadius } = merged(concerned.map((facts) => ({ ...facts, target: '' })));
-  return concerned.flatMap((facts) => ruleFinding(rule, { ...facts, plan, blastRadius }) ?? []);
+  return concerned.map((facts) => ({ ...facts, plan, blastRadius }));
+}
+
+/** The validations that see the effect; a schema is of one step's arguments, a check saw them all. */
+function conditionsOf(policy: Policy, facts: PolicyFacts): readonly Validation[] {
+  return validationsOf(policy, facts).filter(({ asks }) => asks.kind === 'holds');
 }
 
 /** The lines that concern more than one step, each with those. */

@@ -758,6 +758,9 @@ const WHOLE: Whole<FileShape> = {
     warmUp: 10,
     lines: [{ name: 'a', match: EARLY, sensitivity: 'off', verdict: 'forbid', route: 'f' }],
   },
+  validations: [
+    { name: 'v', match: MATCH, reason: 'r', holds: 'true', schema: true, check: 'SELECT true' },
+  ],
   duplicates: { window: '1h', repeatable: [EARLY] },
   routes: { f: { steps: [{ groups: ['finance'], quorum: 1 }], expiresAfter: '1h' } },
   defaultRoute: 'f',
@@ -814,7 +817,13 @@ describe('the published schema', () => {
       }
     };
     compare(WHOLE, root, '');
-    assert.ok(parse(JSON.stringify(WHOLE)));
+    const { holds, schema: asked, check, ...line } = WHOLE.validations[0] ?? {};
+    const validations = [
+      { ...line, name: 'v0', holds },
+      { ...line, name: 'v1', schema: asked },
+      { ...line, name: 'v2', check },
+    ];
+    assert.ok(parse(JSON.stringify({ ...WHOLE, validations })));
   });
 
   test('says what it expects of every value that can be wrong', () => {

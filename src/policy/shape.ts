@@ -1,7 +1,7 @@
 /** The form of `writegate.yaml`, checked against its published JSON Schema. */
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
 import schema from '../../schema/writegate.schema.json' with { type: 'json' };
-import type { Json } from '../lib/json.ts';
+import type { Json, JsonObject } from '../lib/json.ts';
 import { nearest } from '../lib/nearest.ts';
 import { isRecord, recordOf } from '../lib/record.ts';
 import type { BudgetMeasure, BudgetWindow } from '../model/budget.ts';
@@ -91,6 +91,15 @@ export type AnomalyShape = Omit<AnomalyLineShape, 'name' | 'match'> & {
   readonly lines?: readonly AnomalyLineShape[];
 };
 
+export type ValidationShape = {
+  readonly name: string;
+  readonly match?: MatchShape;
+  readonly reason: string;
+  readonly holds?: string;
+  readonly schema?: JsonObject | boolean;
+  readonly check?: string;
+};
+
 export type RouteShape = {
   readonly steps: readonly { readonly groups?: OneOrMany<string>; readonly quorum?: number }[];
   readonly expiresAfter?: string;
@@ -137,6 +146,7 @@ export type FileShape = {
   readonly thresholds?: readonly ThresholdShape[];
   readonly budgets?: readonly BudgetShape[];
   readonly rules?: readonly RuleShape[];
+  readonly validations?: readonly ValidationShape[];
   readonly duplicates?: {
     readonly window?: string;
     readonly repeatable?: readonly EarlyMatchShape[];

@@ -11,6 +11,7 @@ import {
   type Policy,
   type Rule,
   type Sensitivity,
+  type Validation,
 } from '../model/policy.ts';
 import { budgetLines } from './evaluate.ts';
 import { routeOf } from './routing.ts';
@@ -37,7 +38,7 @@ export interface SpecInput {
 
 type Verdict = 'allow' | 'deny' | 'wait';
 
-/** Freeze, never, permission, limit, rule, budget, duplicate, anomaly, approval; deny beats wait beats allow. */
+/** Freeze, never, permission, limit, rule, validation, budget, duplicate, anomaly, approval; deny beats wait beats allow. */
 export function specDecide(policy: Policy, input: SpecInput): Verdict {
   const denies: boolean[] = [input.frozen, input.duplicate];
   const waits: { readonly rule: string }[] = [];
@@ -143,6 +144,16 @@ export function specDecide(policy: Policy, input: SpecInput): Verdict {
       );
       denies.push(said.includes('errored'), said.includes('yes') && rule.effect === 'forbid');
       if (said.includes('yes')) waits.push({ rule: `rules.${rule.id}` });
+    }
+  }
+  for (const validation of policy.validations) {
+    for (const group of held(validation)) {
+      const { plan, blastRadius } = extentOf(group);
+      denies.push(
+        group.some(({ facts, kind }) =>
+          isLacking(validation, { ...facts, plan, blastRadius, class: kind }),
+        ),
+      );
     }
   }
   for (const [index, line] of budgetLines(policy, input.facts).entries()) {
@@ -267,6 +278,21 @@ function holds(rule: Rule, facts: PolicyFacts, kind: EffectClass): 'yes' | 'no' 
     return (rule.when?.({ ...facts, class: kind }) ?? true) ? 'yes' : 'no';
   } catch {
     return 'errored';
+  }
+}
+
+function isLacking({ name, asks }: Validation, facts: PolicyFacts): boolean {
+  switch (asks.kind) {
+    case 'holds':
+      try {
+        return !asks.holds(facts);
+      } catch {
+        return true;
+      }
+    case 'schema':
+      return !facts.compensation && asks.faults(facts.args).length > 0;
+    case 'check':
+      return !(facts.plan.checks ?? []).some((each) => each.name === name && each.holds);
   }
 }
 

@@ -26,6 +26,7 @@ const RESULT_CODES: Readonly<Record<ResultCode, true>> = {
   'rule-requires': true,
   'rule-permits': true,
   'rule-errored': true,
+  'validation-failed': true,
   'nothing-permits': true,
   'threshold-exceeded': true,
   'risk-critical': true,

@@ -91,6 +91,24 @@ const anomaly = fc.record(
   { requiredKeys: [] },
 );
 
+const validation = fc.oneof(
+  fc.record(
+    {
+      match,
+      holds: fc.constantFrom('effect.records < 8', 'args.n != 3', 'operation.class != "delete"'),
+    },
+    { requiredKeys: ['holds'] },
+  ),
+  fc.record(
+    {
+      match,
+      schema: fc.constantFrom({ type: 'object', properties: { n: { type: 'integer' } } }, true),
+    },
+    { requiredKeys: ['schema'] },
+  ),
+  fc.record({ match, check: fc.constant('SELECT true') }),
+);
+
 const file = fc.record({
   anomaly,
   never: fc.array(fc.record({ match, reason: fc.constant('n') }), { maxLength: 1 }),
@@ -124,6 +142,7 @@ const file = fc.record({
     ),
     { maxLength: 2 },
   ),
+  validations: fc.array(validation, { maxLength: 2 }),
   rules: fc.array(
     fc
       .record(
@@ -165,6 +184,11 @@ export const policyText: fc.Arbitrary<string> = file.map((random) => {
     thresholds: named(random.thresholds),
     budgets: named(random.budgets),
     anomaly: { ...random.anomaly, lines: named(random.anomaly.lines ?? []) },
+    validations: random.validations.map((line, index) => ({
+      name: `v${index}`,
+      reason: 'v',
+      ...line,
+    })),
     rules: [
       // Most random policies permit nothing: with this one the other stages get to speak.
       { id: 'usual', effect: 'permit', match: { target: 'crm' }, reason: 'u' },
@@ -221,6 +245,14 @@ const plan: fc.Arbitrary<Partial<Plan>> = fc.record({
   reversibility: fc
     .constantFrom('proved' as const, 'proved' as const, 'conditional' as const, 'one-way' as const)
     .map((kind) => ({ kind, reason: 'x' })),
+  checks: fc.subarray(
+    [
+      { name: 'v0', holds: true, message: null },
+      { name: 'v1', holds: true, message: null },
+      { name: 'v1', holds: false, message: 'no' },
+    ],
+    { minLength: 1 },
+  ),
   warnings: fc.constantFrom([], [], [], ['not all was seen']),
 });
 

@@ -193,9 +193,10 @@ export const PLAN: JsonSchema = object(
     resourceSize: { type: ['number', 'null'] },
     dependents: list(TEXT),
     warnings: list(TEXT),
+    checks: list(object({ name: TEXT, holds: YES_NO, message: TEXT_OR_NULL })),
     measuredOn: { type: 'string', const: 'shadow' },
   },
-  ['measuredOn'],
+  ['checks', 'measuredOn'],
 );
 
 export const ASSESSMENT: JsonSchema = object({

@@ -2,8 +2,9 @@
 import type { Digest } from '../../../lib/canonical.ts';
 import type { ProposalId, WriteKey } from '../../../model/ids.ts';
 import type { Effect, EvidenceReference, Plan } from '../../../model/plan.ts';
-import type { EvidenceFiles, PlanRequest } from '../../../model/ports.ts';
+import type { EvidenceFiles, PlanCheck, PlanRequest } from '../../../model/ports.ts';
 import type { LearntMasks } from './learn.ts';
+import type { Parser } from '../text/parse.ts';
 import type { Receipts } from '../session/receipts.ts';
 import type { StatementWrite } from './write.ts';
 import type { Session, Sessions } from '../session/session.ts';
@@ -26,6 +27,9 @@ export interface Surroundings {
 export interface CarryContext extends Surroundings {
   readonly permits: PlanRequest['permits'];
   readonly recordsMax: number | undefined;
+  /** What is asked once the write was measured; the parser is there to judge it. */
+  readonly checks: readonly PlanCheck[];
+  readonly parser: Pick<Parser, 'parseRead'>;
   /** Whose evidence it is. */
   readonly owner: ProposalId | undefined;
 }

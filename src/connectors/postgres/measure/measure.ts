@@ -1,6 +1,7 @@
 /** Carries a write out in the lane that fits it: fast where nothing but its own rows can change. */
 import type { Carried, CarryContext, Opening } from './carry.ts';
 import { refuseCheaply } from './cheaply.ts';
+import { withChecks } from './checks.ts';
 import { carryFull } from './full.ts';
 import { openSealed } from './sealed.ts';
 import type { Session } from '../session/session.ts';
@@ -12,6 +13,16 @@ import type { Write } from './teacher.ts';
  * with the transaction open or broken.
  */
 export async function carry(
+  session: Session,
+  write: Write,
+  opening: Opening,
+  context: CarryContext,
+): Promise<Carried | 'earlier'> {
+  const carried = await inItsLane(session, write, opening, context);
+  return carried === 'earlier' ? carried : withChecks(session, carried, context);
+}
+
+async function inItsLane(
   session: Session,
   write: Write,
   opening: Opening,

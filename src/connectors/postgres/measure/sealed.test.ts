@@ -129,6 +129,8 @@ async function openLane(schema: string, given: JsonObject = {}): Promise<Lane> {
     evidence: undefined,
     permits: () => true,
     recordsMax: undefined,
+    checks: [],
+    parser,
     owner: nextKey(),
   };
   const made: Lane = {
