@@ -65,7 +65,8 @@ function slowPart(
   path: Path,
 ): { readonly path: Path; readonly message: string } | undefined {
   if (Array.isArray(schema)) {
-    for (const [index, each] of schema.entries()) {
+    const items: readonly Json[] = schema;
+    for (const [index, each] of items.entries()) {
       const found = slowPart(each, [...path, index]);
       if (found !== undefined) return found;
     }
