@@ -7,6 +7,8 @@ import { after, before, test } from 'node:test';
 import pg from 'pg';
 import { createClient, type Client } from '../../src/client/client.ts';
 import { run } from '../../src/cli/main.ts';
+import { POSTGRES } from '../../src/cli/init/postgres.ts';
+import { PROFILES } from '../../src/cli/init/profile.ts';
 import { configurationTemplate } from '../../src/cli/template.ts';
 import { openGateway, prepareGateway, type Gateway } from '../../src/main.ts';
 import { readToken } from '../../src/main/folder.ts';
@@ -34,7 +36,11 @@ before(async () => {
     port: 0,
     log: () => undefined,
   };
+  const [profile] = PROFILES;
+  assert.ok(profile !== undefined);
   const template = configurationTemplate({
+    profile,
+    pack: POSTGRES,
     person: 'ada',
     agent: 'loader',
     urlReference: '${env:CRM_URL}',

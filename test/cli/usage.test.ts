@@ -130,6 +130,7 @@ test('what is wrong with an argument is said with what was expected and found', 
     [['inbox', '--url', 'http://h:99999'], /expected a URL/],
     [['inbox', '--url', 'http://h/?a'], /found one with a query/],
     [['inbox', '--url', 'http://ada:hunter2@h'], /found one with a name or password; the token/],
+    [['init', '--profile', 'loose'], /expected one of balanced, observe-first, strict after/],
     [['init', '--person', 'a b'], /after `--person`, found `a b`/],
   ];
   for (const [line, message] of lines) {
