@@ -16,11 +16,8 @@ import { createSequencer } from './ledger/sequencer.ts';
 import { createKeyFile, openSigner, originOf } from './ledger/signer.ts';
 import { Opened } from './main/closing.ts';
 import {
-  commitLog,
-  keepConfiguration,
   loadConfiguration,
-  LOG_ACT,
-  recordPolicy,
+  openConfiguration,
   type ConfigurationInForce,
 } from './main/configuration.ts';
 import { openCredentials } from './main/credentials.ts';
@@ -39,6 +36,8 @@ import { provideOperator } from './main/operator.ts';
 import { readLine } from './main/read-line.ts';
 import { operationsOf, resourcesOf } from './main/operations.ts';
 import { keepSwitch, type EmergencySwitch } from './main/switch.ts';
+import { applyOnHost, openPolicies, type HostApplied } from './main/policies.ts';
+import { commitLog, LOG_ACT, recordPolicy } from './main/policy-log.ts';
 import { keepTargets, TARGETS_ASKED_MS, type TargetsInView } from './main/targets.ts';
 import { takeTurns } from './main/turns.ts';
 import { openUploads, type UploadStore } from './main/uploads.ts';
@@ -99,6 +98,7 @@ export interface Gateway {
 
 /** What a gateway stands on, before it has targets or listens. */
 interface Ground {
+  /** As the file has it. */
   readonly configuration: Configuration;
   readonly folder: DataFolder;
   readonly tenant: TenantId;
@@ -126,12 +126,13 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
 async function startGateway(options: GatewayOptions, opened: Opened): Promise<Gateway> {
   const { log } = options;
   const ground = await openGround(options);
-  const { configuration: first, folder, store, signer, clock, random } = ground;
+  const { folder, store, signer, clock, random } = ground;
   opened.add(() => store.close());
-  const configuration = keepConfiguration(
+  const configuration = await openConfiguration(
     { ...ground, path: options.configPath, onChange: (line) => log(line, undefined) },
-    first,
+    ground.configuration,
   );
+  const first = configuration.current();
   const { evidence, reads } = await openFiles(ground, options, opened);
   const uploads = openUploads(folder.uploads, clock);
   const targets = await openTargets(first, options, { evidence, uploads, clock, log }, opened);
@@ -139,7 +140,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   const publisher = await openPublisher(ground);
   opened.add(() => publisher.publish());
   await recordPolicy(ground, first);
-  await provideOperator(ground, false);
+  await provideOperator({ ...ground, configuration: first }, false);
 
   const find = (name: string): Target | undefined => targets.get(name);
   const targetsPort = { find, names: () => [...targets.keys()] };
@@ -181,7 +182,8 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
       { ...ground, targets: targetsPort, pause: nextTurn },
       { policy: () => configuration.current().policy, score: scoreOf },
     ),
-    credentials: openCredentials({ ...ground, configuration: configuration.current }),
+    credentials: openCredentials({ ...ground, configuration: () => configuration.current() }),
+    policies: openPolicies(ground, configuration),
     operations: () => operationsOf(targets),
     resources: () => resourcesOf(targets),
     status: () => statusOf(ground, configuration, inView, startedAt),
@@ -259,6 +261,28 @@ export async function prepareGateway(
   try {
     await provideOperator(ground, true);
     return { folder: ground.folder, vkey: ground.signer.vkey };
+  } finally {
+    await ground.store.close();
+  }
+}
+
+/**
+ * Lets the file in as whoever can write to the data folder, and leaves no gateway running. Problems
+ * `store-locked` while one runs, `store-unusable` where none ever did.
+ */
+export async function applyPolicyOnHost(
+  options: Pick<GatewayOptions, 'configPath' | 'dataFolder' | 'now'>,
+): Promise<HostApplied> {
+  const { path, store } = dataFolder(options.dataFolder);
+  if (!(await exists(store))) {
+    throw new Problem(
+      'store-unusable',
+      `no gateway ever ran on \`${path}\`: its first start takes the file as it is; name another with --dir`,
+    );
+  }
+  const ground = await openGround(options);
+  try {
+    return await applyOnHost(ground, ground.configuration, options.configPath);
   } finally {
     await ground.store.close();
   }

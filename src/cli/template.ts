@@ -21,7 +21,8 @@ ${linesText(options)}`;
 
 function headText({ urlReference, profile, pack }: TemplateOptions): string {
   return `# What agents may write, and who must agree. The gateway reads this file again when it
-# changes; while it does not load, the last good version stays in force.
+# changes. While it does not load, or is weaker than what is in force and nobody ran
+# \`writegate policy apply\`, the last good version stays in force.
 # Profile ${profile.name}: ${profile.says}.
 version: 1
 environment: production
@@ -38,8 +39,9 @@ function peopleText({ person, agent, profile, pack }: TemplateOptions): string {
   const name = JSON.stringify(person);
   return `people:
   ${name}:
-    # An operator configures and stops; only an approver decides on what waits.
-    roles: [operator, approver]
+    # An operator configures and stops; only an approver decides on what waits; policy lets a weaker
+    # version of this file into force (\`writegate policy apply\`), which no other role does.
+    roles: [operator, approver, policy]
 
 agents:
   ${agent}:

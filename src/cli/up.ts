@@ -107,8 +107,9 @@ function next({ configuration }: Gateway): readonly string[] {
   return [`writegate agent add ${agent ?? 'NAME'}`, 'writegate inbox'];
 }
 
-function warningsOf({ url, isStoppedByFile }: Gateway): readonly string[] {
-  const warnings: string[] = [];
+function warningsOf({ url, configuration, isStoppedByFile }: Gateway): readonly string[] {
+  const held = configuration.problem();
+  const warnings = held === null ? [] : [`writegate.yaml is not in force: ${held}`];
   if (isStoppedByFile()) {
     warnings.push('nothing is written: the file says `writes: { enabled: false }`');
   }

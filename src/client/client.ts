@@ -9,6 +9,9 @@ import type {
   FreezeView,
   GatewayStatus,
   OperationPage,
+  PolicyApplied,
+  PolicyPage,
+  PolicyView,
   ProposalPage,
   ProposalView,
   ResourcePage,
@@ -96,6 +99,14 @@ export interface Client {
   /** Every credential, revoked ones too; for operators. */
   credentials(options?: CallOptions): Promise<CredentialPage>;
   revokeCredential(credentialId: string, options?: CallOptions): Promise<void>;
+  /** The policy in force, with its text; for people. */
+  policy(options?: CallOptions): Promise<PolicyView>;
+  /** Policies that were in force, the last first. */
+  policies(
+    options?: CallOptions & { readonly limit?: number; readonly before?: number },
+  ): Promise<PolicyPage>;
+  /** Brings the text of the gateway's file into force; a weaker one takes the role `policy`. */
+  applyPolicy(text: string, options?: CallOptions): Promise<PolicyApplied>;
   /** What the targets offer, with the form of the arguments. */
   operations(options?: CallOptions): Promise<OperationPage>;
   /** What depends on a resource, such as `public.invoices`; for people. */
@@ -165,6 +176,11 @@ export function createClient(options: ClientOptions): Client {
     credentials: (call) => get('/v1/credentials', call),
     revokeCredential: (id, call) =>
       post(`/v1/credentials/${encodeURIComponent(id)}/revoke`, { signal: call?.signal }),
+    policy: (call) => get('/v1/policies/current', call),
+    policies: ({ signal, limit, before } = {}) =>
+      get(`/v1/policies${query({ limit, before })}`, { signal }),
+    applyPolicy: (text, call) =>
+      post('/v1/policies', { body: { text }, isRepeatable: true, signal: call?.signal }),
     operations: (call) => get('/v1/operations', call),
     dependents: ({ resource, target }, call) =>
       get(`/v1/dependents${query({ resource, target })}`, call),

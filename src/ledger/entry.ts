@@ -96,7 +96,7 @@ export function leafMembers(body: EntryBody, binds: string | null): LeafMembers 
     case 'release':
       return releaseMembers(body);
     case 'policy':
-      return { type: body.type, digest: body.digest, mode: body.mode };
+      return policyMembers(body);
     case 'credential': {
       const { type, change, credential } = body;
       return { type, change, credential: credential.id, holder: credential.holder.kind };
@@ -113,6 +113,19 @@ function releaseMembers(body: EntryBody & { type: 'release' }): LeafMembers {
     ...(credential === undefined ? {} : { credential }),
     ...(quorum === undefined ? {} : { quorum }),
     ...(missing === undefined ? {} : { missing }),
+  };
+}
+
+function policyMembers(body: EntryBody & { type: 'policy' }): LeafMembers {
+  const { type, digest, mode, by, weakens, atStart } = body;
+  return {
+    type,
+    digest,
+    mode,
+    ...(by !== undefined && { by: by.kind }),
+    ...(by?.kind === 'person' && { credential: by.credential }),
+    ...(weakens !== undefined && { weakens }),
+    ...(atStart !== undefined && { at_start: atStart }),
   };
 }
 

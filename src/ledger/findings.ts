@@ -40,6 +40,7 @@ export const LEDGER_FINDINGS = [
   'applied-twice',
   'rollback-unlinked',
   'release-unlawful',
+  'policy-unasked',
   'findings-omitted',
 ] as const;
 export type LedgerFindingCode = (typeof LEDGER_FINDINGS)[number];

@@ -122,6 +122,12 @@ export type LeafMembers =
       readonly type: 'policy';
       readonly digest: Digest;
       readonly mode: 'active' | 'observe';
+      /** Absent where it came into force by itself. */
+      readonly by?: 'person' | 'host';
+      /** Of the person. */
+      readonly credential?: string;
+      readonly weakens?: number;
+      readonly at_start?: true;
     }
   | {
       readonly type: 'credential';
@@ -250,6 +256,10 @@ const schema: z.ZodType<Leaf> = z.discriminatedUnion('type', [
     type: z.literal('policy'),
     digest,
     mode: z.enum(['active', 'observe']),
+    by: z.enum(['person', 'host']).exactOptional(),
+    credential: id.exactOptional(),
+    weakens: count.exactOptional(),
+    at_start: z.literal(true).exactOptional(),
   }),
   z.strictObject({
     ...common,

@@ -96,6 +96,7 @@ export class Meaning {
     this.#chain(act, entry);
     if (ACT_KIND[leaf.type] === 'proposal') this.#proposal(act, entry);
     if (ACT_KIND[leaf.type] === 'freeze') this.#stop(entry);
+    if (leaf.type === 'policy') this.#policy(leaf, entry);
     act.step = leaf.step;
     act.last = hash;
     act.latest.set(leaf.type, { leaf, hash });
@@ -146,6 +147,14 @@ export class Meaning {
     if (leaf.binds !== (act.latest.get(bound)?.hash ?? null)) {
       this.#add('binds-mismatch', entry, `it does not bind to the latest ${bound} of its act`);
     }
+  }
+
+  /** What is weaker never comes into force by itself, and a person is there by a credential. */
+  #policy(leaf: LeafOf<'policy'>, entry: VerifiedEntry): void {
+    const isAsked = leaf.by !== undefined || (leaf.weakens ?? 0) === 0;
+    const isNamed = (leaf.by === 'person') === (leaf.credential !== undefined);
+    if (isAsked && isNamed) return;
+    this.#add('policy-unasked', entry, 'a weaker policy that nobody is named for let in');
   }
 
   #proposal(act: Act, entry: VerifiedEntry): void {

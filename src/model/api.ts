@@ -199,6 +199,62 @@ export interface GatewayStatus {
   readonly startedAt: number;
 }
 
+/** One way in which a policy differs from another; `weaker` may let through what did not go before. */
+export interface PolicyChange {
+  /** As the file names it: `limits.customers`. */
+  readonly path: string;
+  readonly sentence: string;
+  readonly effect: 'weaker' | 'tighter' | 'same';
+}
+
+/** Body of `POST /v1/policies`. */
+export interface PolicyBody {
+  /** Of the whole file, as it is on the gateway's host. */
+  readonly text: string;
+}
+
+/** Answer of `POST /v1/policies`. */
+export interface PolicyApplied {
+  readonly digest: string;
+  readonly mode: 'active' | 'observe';
+  /** In how many ways it is weaker than the one that was in force. */
+  readonly weakens: number;
+  readonly changes: readonly PolicyChange[];
+  /** `at-start` where something changed that takes a restart. */
+  readonly inForce: 'now' | 'at-start';
+}
+
+/** Answer of `GET /v1/policies/current`. */
+export interface PolicyView {
+  readonly digest: string;
+  readonly mode: 'active' | 'observe';
+  /** Of the file, as it came into force. */
+  readonly text: string;
+  /** Why the file as it is now is not in force; null where it is. */
+  readonly problem: string | null;
+}
+
+/** One line of `GET /v1/policies`. */
+export interface PolicyVersion {
+  readonly digest: string;
+  readonly mode: 'active' | 'observe';
+  readonly at: number;
+  /** Of its entry in the ledger. */
+  readonly index: number;
+  /** A person's name, `host`, or null where it came into force by itself. */
+  readonly by: string | null;
+  /** Null where it cannot be told, or came into force by itself. */
+  readonly weakens: number | null;
+  readonly atStart: boolean;
+}
+
+/** Answer of `GET /v1/policies`, the last one first. */
+export interface PolicyPage {
+  readonly items: readonly PolicyVersion[];
+  /** Give as `before` for the next page; null at the end. */
+  readonly before: number | null;
+}
+
 /** One operation that a target offers. */
 export interface OperationView {
   readonly target: string;

@@ -59,6 +59,12 @@ export type EntryBody =
       readonly mode: 'active' | 'observe';
       /** The file's text, kept as payload. */
       readonly text: string;
+      /** Absent where it came into force by itself: the first, or no weaker than the one before. */
+      readonly by?: PolicyAuthor;
+      /** In how many ways it is weaker than the one in force then; absent where that cannot be told. */
+      readonly weakens?: number;
+      /** Present where it comes into force at the next start. */
+      readonly atStart?: true;
     }
   | {
       readonly type: 'credential';
@@ -66,6 +72,11 @@ export type EntryBody =
       readonly credential: Credential;
       readonly by: string;
     };
+
+/** Who let a policy into force: a person, or whoever can write to the data folder. */
+export type PolicyAuthor =
+  | { readonly kind: 'person'; readonly name: string; readonly credential: string }
+  | { readonly kind: 'host' };
 
 /** How long a target's reference in an intent may be, in characters. */
 export const REFERENCE_LENGTH_MAX = 128;

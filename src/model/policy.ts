@@ -61,6 +61,8 @@ export interface Validation {
   readonly name: string;
   readonly match: Match;
   readonly reason: string;
+  /** What it asks for, as the file has it: a condition, a query, or a schema in canonical JSON. */
+  readonly text: string;
   readonly asks:
     /** Compiled at load, as `Rule.when`; must be true. */
     | { readonly kind: 'holds'; readonly holds: (facts: RuleFacts) => boolean }

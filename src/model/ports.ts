@@ -485,6 +485,12 @@ export interface Store {
   actStep(tenant: TenantId, act: string): Promise<number>;
   /** The act's last entry. */
   latest(tenant: TenantId, act: string): Promise<StoredEntry | undefined>;
+  /** The act's entries before step `before` (absent: all), the last first, at most `limit`. */
+  actEntries(
+    tenant: TenantId,
+    act: string,
+    range: { readonly before?: number; readonly limit: number },
+  ): Promise<readonly StoredEntry[]>;
   /** The leaf hash of one entry, for receipts. */
   leafHash(tenant: TenantId, index: number): Promise<string | undefined>;
   tree(tenant: TenantId): Promise<TreeState>;

@@ -15,8 +15,14 @@ export interface AgentPrincipal {
   readonly credential: CredentialId;
 }
 
-/** A role gives routes, not decisions: an operator does not approve by virtue of being one. */
-export type Role = 'operator' | 'approver' | 'auditor';
+/**
+ * A role gives routes, not decisions: an operator does not approve by virtue of being one. `policy`
+ * lets a weaker policy come into force, which no other role includes.
+ */
+export type Role = 'operator' | 'approver' | 'auditor' | 'policy';
+
+/** Every role. */
+export const ROLES: readonly Role[] = ['operator', 'approver', 'auditor', 'policy'];
 
 /** A human with a credential of their own. */
 export interface PersonPrincipal {

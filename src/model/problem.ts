@@ -82,6 +82,17 @@ export const PROBLEMS = {
     title: 'the plan that was decided on is not the present one',
     acts: 'caller',
   },
+  'policy-differs': {
+    status: 409,
+    title: 'the policy that was sent is not the one in the file',
+    acts: 'caller',
+  },
+  'policy-invalid': { status: 422, title: 'the policy does not load', acts: 'caller' },
+  'policy-unreadable': {
+    status: 503,
+    title: 'the policy in force does not load with this version',
+    acts: 'operator',
+  },
   'not-compensable': { status: 409, title: 'the write cannot be taken back', acts: 'caller' },
   'too-many-requests': { status: 429, title: 'too many requests at once', acts: 'caller' },
   'configuration-invalid': {

@@ -1,5 +1,5 @@
 /** The file's shape becomes the model's `Policy`; what does not convert is a fault. */
-import type { Digest } from '../lib/canonical.ts';
+import { canonicalJson, type Digest } from '../lib/canonical.ts';
 import { minorDigits, toMinor } from '../lib/money.ts';
 import type { DependentLine } from '../model/dependents.ts';
 import type {
@@ -209,7 +209,8 @@ function validationOf(
 ): readonly Validation[] {
   const path = ['validations', index] as const;
   const { name, reason, holds, schema, check } = line;
-  const common = { name, match: matchOf(line.match), reason };
+  const text = holds ?? check ?? canonicalJson(schema ?? true);
+  const common = { name, match: matchOf(line.match), reason, text };
   const asked = [holds, schema, check].filter((each) => each !== undefined);
   if (asked.length !== 1) {
     const message = `expected exactly one of \`holds\`, \`schema\` and \`check\` in \`validations[${index}]\`, found ${asked.length === 0 ? 'none' : asked.length}; keep one, and make lines of the others`;

@@ -71,8 +71,11 @@ function digestOf(file: FileShape): Digest {
     : digestJson({ ...kept, targets: withoutSecrets(targets, 0) });
 }
 
-/** The first two levels are names of targets and their settings; a target may be called `key`. */
-function withoutSecrets(value: Json, depth: number): Json {
+/**
+ * Leaves out the settings that may hold a secret. The first two levels are names of targets and
+ * their settings: a target may be called `key`. Settings of one target are at depth 1.
+ */
+export function withoutSecrets(value: Json, depth: number): Json {
   if (Array.isArray(value)) return value.map((each: Json) => withoutSecrets(each, depth + 1));
   if (!isJsonObject(value)) return value;
   const kept = Object.entries(value).filter(([name]) => depth === 0 || !SECRET_SETTING.test(name));

@@ -10,9 +10,13 @@ import type { Policy, Route } from '../model/policy.ts';
 export function routeOf(policy: Policy, waits: readonly Pick<Finding, 'rule'>[]): Route {
   const names = new Set(waits.map(({ rule }) => routeName(policy, rule)));
   const asked = [...names].map((name) => routeNamed(policy, name));
-  if (asked.length === 0) return routeNamed(policy, policy.defaultRoute);
+  return joinRoutes(asked.length === 0 ? [routeNamed(policy, policy.defaultRoute)] : asked);
+}
+
+/** Joins routes, each of another name; who must agree depends on which they are, not on their order. */
+export function joinRoutes(asked: readonly Route[]): Route {
   let routes = asked;
-  for (const route of asked) {
+  for (const route of asked.toSorted(bySize)) {
     const others = routes.filter((each) => each !== route);
     const steps = others.flatMap((each) => each.steps);
     // All that is left out, not this one alone: an earlier one may have leaned on this one.
@@ -24,6 +28,11 @@ export function routeOf(policy: Policy, waits: readonly Pick<Finding, 'rule'>[])
     steps: routes.flatMap((route) => route.steps),
     expiresAfterMs: Math.min(...asked.map((route) => route.expiresAfterMs)),
   };
+}
+
+function bySize(left: Route, right: Route): number {
+  const people = ({ steps }: Route): number => steps.reduce((sum, { quorum }) => sum + quorum, 0);
+  return people(left) - people(right) || (left.name < right.name ? -1 : 1);
 }
 
 /** Loading makes sure that every route exists: one that does not is a bug, and nobody may agree by it. */
@@ -49,7 +58,8 @@ function isImplied(route: Route, others: readonly RouteStep[]): boolean {
   return within.reduce((people, other) => people + other.quorum, 0) >= step.quorum;
 }
 
-function isWithin(inner: RouteStep, outer: RouteStep): boolean {
+/** Whether everybody who fills a place of `inner` fills one of `outer`. */
+export function isWithin(inner: RouteStep, outer: RouteStep): boolean {
   if (outer.groups.length === 0) return true;
   return inner.groups.length > 0 && inner.groups.every((group) => outer.groups.includes(group));
 }

@@ -184,6 +184,20 @@ test('each route hands the gate what was asked, and answers what it said', async
       'revoke',
       [OPERATOR, CREDENTIAL_ID],
     ],
+    [{ path: '/v1/policies', token: person }, 200, 'history', [{ limit: 50 }]],
+    [
+      { path: '/v1/policies?limit=2&before=9', token: person },
+      200,
+      'history',
+      [{ limit: 2, before: 9 }],
+    ],
+    [{ path: '/v1/policies/current', token: person }, 200, 'current', []],
+    [
+      { path: '/v1/policies', token: operator, body: { text: 'version: 1' } },
+      200,
+      'apply',
+      [OPERATOR, 'version: 1'],
+    ],
   ];
   for (const [sent, status, method, given] of table) {
     gate.calls.length = 0;
@@ -433,3 +447,24 @@ test(
     );
   },
 );
+
+test('an agent neither reads nor applies a policy, and a file of the largest size fits a call', async (t) => {
+  const gate = fakeGate();
+  const served = await serve(t, appOptions(gate));
+  const body = { text: `# ${'\u0007'.repeat(1024 * 1024 - 2)}` };
+  for (const sent of [
+    { path: '/v1/policies' },
+    { path: '/v1/policies/current' },
+    { path: '/v1/policies', body: { text: 'version: 1' } },
+  ]) {
+    const got = await send(served, { ...sent, token: TOKENS.agent });
+    assert.equal(got.status, 403, got.text);
+    assert.match(got.text, /credential-kind/);
+  }
+  assert.deepEqual(gate.calls, []);
+  const got = await send(served, { path: '/v1/policies', token: TOKENS.operator, body });
+  assert.equal(got.status, 200, got.text);
+  const more = { text: `${body.text}${'x'.repeat(200)}` };
+  const refused = await send(served, { path: '/v1/policies', token: TOKENS.operator, body: more });
+  assert.equal(refused.status, 413, refused.text);
+});

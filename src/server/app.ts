@@ -27,6 +27,7 @@ import { freezeRoutes } from './routes/freezes.ts';
 import { gatewayRoutes } from './routes/gateway.ts';
 import { ledgerRoutes } from './routes/ledger.ts';
 import { pastRoutes } from './routes/past.ts';
+import { policyRoutes, type PolicyPort } from './routes/policies.ts';
 import { proposalRoutes } from './routes/proposals.ts';
 import type { Route } from './routes/route.ts';
 import { serveRoutes } from './routes/serve.ts';
@@ -36,6 +37,7 @@ export interface AppOptions {
   readonly gate: Gate;
   readonly past: Past;
   readonly credentials: CredentialPort;
+  readonly policies: PolicyPort;
   readonly status: () => Promise<GatewayStatus>;
   /** What the targets offer. */
   readonly operations: () => readonly OperationView[];
@@ -165,6 +167,7 @@ function routesOf(options: AppOptions): readonly Route[] {
     ...pastRoutes(options.past, options.log),
     ...budgetRoutes(options.gate),
     ...credentialRoutes(options.credentials),
+    ...policyRoutes(options.policies),
     ...uploadRoutes(options.uploads),
     ...dependentRoutes(options.dependents),
     ...ledgerRoutes(options.ledgerFolder),

@@ -198,6 +198,9 @@ test('every answer is of the documented form, and has no member that is not docu
       path: `/v1/credentials/${CREDENTIAL_ID}/revoke`,
       token: TOKENS.operator,
     },
+    listPolicies: { path: '/v1/policies?limit=1', token: TOKENS.person },
+    currentPolicy: { path: '/v1/policies/current', token: TOKENS.person },
+    applyPolicy: { path: '/v1/policies', token: TOKENS.person, body: { text: 'version: 1' } },
     gatewayStatus: { path: '/v1/status' },
     listOperations: { path: '/v1/operations', token: TOKENS.agent },
     listDependents: {

@@ -40,7 +40,7 @@ function frameworkProblem(error: unknown): Problem | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined;
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new Problem('request-too-large', 'the body is over 512 KiB; send less', {
+      return new Problem('request-too-large', 'the body is over what this route takes; send less', {
         cause: error,
       });
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':

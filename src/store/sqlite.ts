@@ -159,6 +159,14 @@ export class SqliteStore implements Store {
     return this.#read(({ log }) => log.latest(tenant, act));
   }
 
+  actEntries(
+    tenant: TenantId,
+    act: string,
+    range: { readonly before?: number; readonly limit: number },
+  ): Promise<readonly StoredEntry[]> {
+    return this.#read(({ log }) => log.actEntries(tenant, act, range));
+  }
+
   leafHash(tenant: TenantId, index: number): Promise<string | undefined> {
     return this.#read(({ log }) => log.leafHash(tenant, index));
   }

@@ -69,6 +69,7 @@ interface Answer {
   }[];
   readonly findings: readonly { readonly code: string }[];
   readonly policyProblem: string | null;
+  readonly changes: readonly unknown[];
   readonly receipt: { readonly reference: string };
 }
 
@@ -290,8 +291,32 @@ describe('an operator and an agent at the command line', { timeout: 120_000 }, (
     );
 
     await writeFile(path, text);
-    await until(async () => (await status()).policyProblem === null);
-    assert.equal((await status()).policyDigest, gateway.policyDigest);
+    await until(async () => (await status()).policyProblem?.includes('weaker') === true);
+    assert.notEqual((await status()).policyDigest, gateway.policyDigest);
+    const diff = await asOperator('policy', 'diff');
+    assert.deepEqual(
+      [diff.code, diff.result.changes],
+      [
+        2,
+        [
+          {
+            path: 'thresholds.many-records',
+            sentence: 'recordsOver 0 → 100',
+            effect: 'weaker',
+          },
+        ],
+      ],
+    );
+    const agent = await writegate(['policy', 'apply'], { env: { WRITEGATE_TOKEN: agentToken } });
+    assert.match(agent.err, /^credential-kind/);
+    assert.equal((await asOperator('policy', 'apply')).code, 0);
+    assert.deepEqual(
+      [(await status()).policyProblem, (await status()).policyDigest],
+      [null, gateway.policyDigest],
+    );
+    const history = await writegate(['policy', 'history']);
+    assert.match(history.out, /let in by +ada\n +weaker +in 1 way\n.*by itself/s);
+    assert.equal((await asOperator('policy', 'diff')).code, 0);
   });
 
   test('an agent that the file no longer names is nobody; so is a revoked credential', async () => {
@@ -306,11 +331,13 @@ describe('an operator and an agent at the command line', { timeout: 120_000 }, (
     const path = join(home, 'writegate.yaml');
     const text = await readFile(path, 'utf8');
     await writeFile(path, text.replace('  crm-bot:', '  other-bot:'));
+    assert.equal((await asOperator('policy', 'apply')).code, 0);
     await until(async () => (await status()).policyDigest !== gateway.policyDigest);
     const gone = await writegate(['list'], { env: { WRITEGATE_TOKEN: agentToken } });
     assert.match(gone.err, /^credential-unknown/);
     await writeFile(path, text);
-    await until(async () => (await status()).policyDigest === gateway.policyDigest);
+    assert.equal((await asOperator('policy', 'apply')).code, 0);
+    assert.equal((await status()).policyDigest, gateway.policyDigest);
   });
 
   test('an MCP client that starts the command itself proposes with the token of the agent', async () => {
@@ -343,6 +370,15 @@ describe('an operator and an agent at the command line', { timeout: 120_000 }, (
     const files = join(home, '.writegate');
     assert.ok(!(await readdir(files)).includes('gateway.json'));
 
+    const path = join(home, 'writegate.yaml');
+    const text = await readFile(path, 'utf8');
+    await writeFile(path, text.replace('mode: active', 'mode: observe'));
+    const host = await writegate(['policy', 'apply', '--offline']);
+    assert.match(host.out, /^in force from the next start\n.*Tighter\n +mode active → observe/s);
+    await writeFile(path, text);
+    const back = await asOperator('policy', 'apply', '--offline');
+    assert.deepEqual([back.code, back.result.changes.length], [0, 1]);
+
     const child = spawn(process.execPath, [PROGRAM, 'up', '--port', '0', '--json'], {
       cwd: home,
       env: { ...process.env, CRM_URL: writerUrl() },
@@ -351,8 +387,9 @@ describe('an operator and an agent at the command line', { timeout: 120_000 }, (
     const ended = once(child, 'exit');
     const [line] = (await once(child.stdout, 'data')) as [Buffer];
     gateway = JSON.parse(line.toString()) as typeof gateway;
-    assert.equal((await asAgent('propose', ...setEmail(6, 'six@example.org'))).code, 0);
+    const applied = await asAgent('propose', ...setEmail(6, 'six@example.org'));
     child.kill('SIGTERM');
+    assert.equal(applied.code, 0, applied.result.code);
     assert.deepEqual(await ended, [0, null]);
     assert.ok(!(await readdir(files)).includes('gateway.json'));
   });

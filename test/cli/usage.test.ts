@@ -300,7 +300,7 @@ test('while no gateway answers, the names of the file are listed without credent
   const item = { name: 'crm-bot', owner: null, tiers: ['autonomous'], credentials: null };
   assert.deepEqual(JSON.parse(agents.out), { items: [item] });
   const people = await writegate(['person', 'list'], { cwd: home });
-  assert.equal(people.out, '  ada  operator, approver\n');
+  assert.equal(people.out, '  ada  operator, approver, policy\n');
   assert.equal(people.err, 'no gateway answers: credentials are not shown\n');
 });
 

@@ -1,6 +1,7 @@
 /** A gate that decides nothing: it answers from a script and writes down what it was asked. */
 import type { AppOptions } from '../../src/server/app.ts';
 import type { CredentialPort } from '../../src/server/auth.ts';
+import type { PolicyPort } from '../../src/server/routes/policies.ts';
 import type { Gate } from '../../src/gate.ts';
 import type { Past } from '../../src/gate/past.ts';
 import type {
@@ -9,6 +10,7 @@ import type {
   FreezeView,
   GatewayStatus,
   OperationView,
+  PolicyVersion,
   ProposalSummary,
   ProposalView,
   ResourceView,
@@ -428,6 +430,7 @@ export const MUTATING = [
   'release',
   'issue',
   'revoke',
+  'apply',
 ] as const;
 
 export interface FakeGate extends Gate {
@@ -495,6 +498,32 @@ export function fakeCredentials(calls: Recorded[]): CredentialPort {
   return { ...recording(port, calls), authenticate };
 }
 
+export const POLICY_VERSION: PolicyVersion = {
+  digest: DIGEST,
+  mode: 'active',
+  at: AT,
+  index: 3,
+  by: 'olga',
+  weakens: 1,
+  atStart: false,
+};
+
+/** A policy in force that anything may follow. */
+export function fakePolicies(calls: Recorded[]): PolicyPort {
+  const port: PolicyPort = {
+    current: () => ({ digest: DIGEST, mode: 'active', text: 'version: 1\n', problem: null }),
+    apply: async () => ({
+      digest: DIGEST,
+      mode: 'active',
+      weakens: 1,
+      changes: [{ path: 'mode', sentence: 'observe → active', effect: 'weaker' }],
+      inForce: 'now',
+    }),
+    history: async () => ({ items: [POLICY_VERSION], before: 3 }),
+  };
+  return recording(port, calls);
+}
+
 /** The same object, every call of a method written down before it is made. */
 function recording<T extends object>(port: T, calls: Recorded[]): T {
   return new Proxy(port, {
@@ -538,6 +567,7 @@ export function appOptions(gate: FakeGate, logged: unknown[] = []): AppOptions {
   return {
     gate,
     credentials: fakeCredentials(gate.calls),
+    policies: fakePolicies(gate.calls),
     status: async () => STATUS,
     operations: () => OPERATIONS,
     past: fakePast(gate.calls),

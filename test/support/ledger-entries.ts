@@ -6,6 +6,7 @@ import type { Decision } from '../../src/model/decision.ts';
 import type { EntryBody } from '../../src/model/entry.ts';
 import { freezeId, newCredentialId, newProposalId } from '../../src/model/ids.ts';
 import type { Assessment, Plan } from '../../src/model/plan.ts';
+import { ROLES } from '../../src/model/principal.ts';
 import { need } from './gate.ts';
 import { assessmentOf } from './ledger-stories.ts';
 import { AT } from './ledger.ts';
@@ -259,7 +260,7 @@ const bodies: fc.Arbitrary<EntryBody> = fc.oneof(
         fc.record({
           kind: fc.constant('person'),
           name: text,
-          roles: list(fc.constantFrom('operator', 'approver', 'auditor')),
+          roles: list(fc.constantFrom(...ROLES)),
           groups: list(text),
         }),
       ),

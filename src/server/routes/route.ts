@@ -13,6 +13,8 @@ export interface Route {
   /** Null: there may be none. */
   readonly query: JsonSchema | null;
   readonly body: JsonSchema | null;
+  /** How large the body may be, in bytes; absent: as everywhere. */
+  readonly bodyBytesMax?: number;
   /** Media types of a body that is handed on as a stream; then `body` is null. */
   readonly stream?: readonly string[];
   readonly headers?: Readonly<Record<string, JsonSchema>>;

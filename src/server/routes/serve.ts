@@ -28,6 +28,7 @@ export function serveRoutes(app: FastifyInstance, server: Server, routes: readon
     to.route({
       method: route.method,
       url: fastifyPath(route),
+      ...(route.bodyBytesMax !== undefined && { bodyLimit: route.bodyBytesMax }),
       ...(route.access === 'public' ? {} : { onRequest: identify(route.access) }),
       handler: async (request, reply) => {
         checkTaken(route, request);

@@ -2,6 +2,7 @@
 import { isJsonObject, type Json } from '../../lib/json.ts';
 import * as answers from './answers.ts';
 import * as gatewayAnswers from './gateway-answers.ts';
+import { POLICY_APPLIED, POLICY_BODY, POLICY_PAGE, POLICY_VIEW } from './policies.ts';
 import { APPROVAL, CREDENTIAL, DRAFT, FREEZE, READ, RELEASE } from './requests.ts';
 import { REPLAY } from './past-shapes.ts';
 import { READ_RESULT, ROW_PAGE } from './row-answers.ts';
@@ -36,6 +37,10 @@ export const COMPONENTS: Readonly<Record<string, JsonSchema>> = {
   FreezePage: gatewayAnswers.FREEZE_PAGE,
   Credential: gatewayAnswers.CREDENTIAL_VIEW,
   CredentialPage: gatewayAnswers.CREDENTIAL_PAGE,
+  PolicyBody: POLICY_BODY.schema,
+  PolicyApplied: POLICY_APPLIED,
+  PolicyView: POLICY_VIEW,
+  PolicyPage: POLICY_PAGE,
   GatewayStatus: gatewayAnswers.GATEWAY_STATUS,
   OperationPage: gatewayAnswers.OPERATION_PAGE,
   ResourcePage: gatewayAnswers.RESOURCE_PAGE,

@@ -1,5 +1,6 @@
 /** What the HTTP API gives about itself: stops, credentials, status, problems. */
 import { FREEZE_SCOPES } from '../../model/freeze.ts';
+import { ROLES } from '../../model/principal.ts';
 import { PROBLEMS } from '../../model/problem.ts';
 import {
   AT,
@@ -68,7 +69,7 @@ export const CREDENTIAL_VIEW: JsonSchema = object({
   holder: object({
     kind: oneOf('agent', 'person'),
     name: TEXT,
-    roles: list(oneOf('operator', 'approver', 'auditor')),
+    roles: list(oneOf(...ROLES)),
   }),
   secret: described(TEXT, 'the bearer token; shown this once'),
 });

@@ -120,6 +120,10 @@ export function testReads(test: StoreTest): void {
     const own = (await store.entries(ACME, 0, 100)).filter((entry) => entry.act === id);
     assert(own.length > 1);
     assert.deepEqual(await store.latest(ACME, id), own.at(-1));
+    assert.deepEqual(await store.actEntries(ACME, id, { limit: 100 }), own.toReversed());
+    const last = own.at(-1)?.step ?? 0;
+    assert.deepEqual(await store.actEntries(ACME, id, { before: last, limit: 1 }), [own.at(-2)]);
+    assert.deepEqual(await store.actEntries(GLOBEX, proposalOf(2), { limit: 100 }), []);
     assert.equal(await store.latest(ACME, proposalOf(3)), undefined);
     assert.equal(await store.latest(GLOBEX, proposalOf(2)), undefined);
   });

@@ -29,6 +29,7 @@ export class LogTable {
   readonly #addEntry: StatementSync;
   readonly #addPayload: StatementSync;
   readonly #latest: StatementSync;
+  readonly #ofAct: StatementSync;
   readonly #entries: StatementSync;
   readonly #payloads: StatementSync;
 
@@ -60,6 +61,9 @@ export class LogTable {
     this.#latest = database.prepare(`
       SELECT entry_index, act, step, at, leaf, leaf_hash FROM entries
       WHERE tenant = ? AND act = ? ORDER BY step DESC LIMIT 1`);
+    this.#ofAct = database.prepare(`
+      SELECT entry_index, act, step, at, leaf, leaf_hash FROM entries
+      WHERE tenant = ? AND act = ? AND step < ? ORDER BY step DESC LIMIT ?`);
     this.#entries = database.prepare(`
       SELECT entry_index, act, step, at, leaf, leaf_hash FROM entries
       WHERE tenant = ? AND entry_index >= ? ORDER BY entry_index LIMIT ?`);
@@ -156,6 +160,15 @@ export class LogTable {
   latest(tenant: TenantId, act: string): StoredEntry | undefined {
     const row = this.#latest.get(tenant, act);
     return row === undefined ? undefined : this.#entryOf(tenant, row);
+  }
+
+  actEntries(
+    tenant: TenantId,
+    act: string,
+    { before, limit }: { readonly before?: number; readonly limit: number },
+  ): readonly StoredEntry[] {
+    const rows = this.#ofAct.all(tenant, act, before ?? Number.MAX_SAFE_INTEGER, limit);
+    return rows.map((row) => this.#entryOf(tenant, row));
   }
 
   #entryOf(tenant: TenantId, row: Row): StoredEntry {
