@@ -41,6 +41,7 @@ import {
 import { refusalEntry } from './gate/refuse.ts';
 import { read } from './gate/read.ts';
 import { compensatedBy, inverseDraft } from './gate/rollback.ts';
+import { resolve } from './gate/resolve.ts';
 import { rowsOf } from './gate/rows.ts';
 import { openWatch, visible } from './gate/watch.ts';
 import type {
@@ -49,6 +50,7 @@ import type {
   FreezeView,
   ProposalPage,
   ProposalView,
+  ResolutionBody,
   RowPage,
   RowQuery,
 } from './model/api.ts';
@@ -77,6 +79,8 @@ export interface Gate {
   /** Records a person's yes or no to the digest that was shown, and goes on with the journey. */
   approve(approver: Principal, id: ProposalId, approval: ApprovalBody): Promise<Result>;
   cancel(principal: Principal, id: ProposalId): Promise<Result>;
+  /** Records how a proposal in doubt ended, as an operator who looked says (G4). */
+  resolve(principal: Principal, id: ProposalId, body: ResolutionBody): Promise<Result>;
   /** Proposes the inverse of an applied proposal through the same door. */
   rollback(principal: Principal, id: ProposalId): Promise<Result>;
   /** The result as it is now. */
@@ -134,6 +138,7 @@ export function openGate(ports: GatePorts, settings: GateSettings): OpenGate {
     propose: async (principal, draft) => propose(journey, proposerOf(principal), draft),
     approve: (approver, id, approval) => approve(journey, approver, id, approval),
     cancel: (principal, id) => cancel(journey, principal, id),
+    resolve: (principal, id, body) => resolveDoubt(journey, principal, id, body),
     rollback: (principal, id) => rollback(journey, principal, id),
     status: async (principal, id) => answer(store, links, await visible(store, principal, id)),
     wait: async (principal, id, timeoutMs, signal) =>
@@ -188,12 +193,13 @@ function admitDraft(journey: Journey, principal: Principal, draft: Draft): Promi
   const policy = journey.policy();
   return admit(journey, principal, draft, {
     duplicateWindowMs: policy.duplicates.windowMs,
-    repeatable: isRepeatable(policy, {
-      agent: principal.name,
-      environment: principal.environment,
-      target: draft.target,
-      operation: draft.operation,
-    }),
+    isRepeatable: ({ target, operation }) =>
+      isRepeatable(policy, {
+        agent: principal.name,
+        environment: principal.environment,
+        target,
+        operation,
+      }),
   });
 }
 
@@ -278,6 +284,23 @@ async function cancel(journey: Journey, principal: Principal, id: ProposalId): P
   return answer(journey.store, journey.links, ended);
 }
 
+async function resolveDoubt(
+  journey: Journey,
+  principal: Principal,
+  id: ProposalId,
+  body: ResolutionBody,
+): Promise<Result> {
+  const operator = person(principal);
+  withRole(operator, 'operator');
+  const proposal = await visible(journey.store, operator, id);
+  if (journey.inFlight.has(id)) {
+    throw new Problem('state-conflict', `${id} is being looked into right now; try again`);
+  }
+  const ended = await resolve(journey, operator, proposal, body);
+  journey.watch.changed(id);
+  return answer(journey.store, journey.links, ended);
+}
+
 async function rollback(journey: Journey, principal: Principal, id: ProposalId): Promise<Result> {
   if (principal.kind === 'person' && !principal.roles.includes('approver')) {
     withRole(principal, 'operator');
@@ -309,8 +332,10 @@ async function preview(
   );
   if (assessed.kind === 'refused') return refusedPreview(assessed);
   // Nothing is proposed, so nobody can come back for the images.
-  const { evidence } = assessed.assessment.plan;
-  if (evidence !== null) await journey.evidence?.remove(evidence.id);
+  const { plan } = assessed.assessment;
+  for (const { evidence } of [plan, ...(plan.segments ?? []).map((each) => each.plan)]) {
+    if (evidence !== null) await journey.evidence?.remove(evidence.id);
+  }
   const decision = decide(
     await decisionInput(journey, policy, proposal, {
       assessment: assessed.assessment,

@@ -2,15 +2,17 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { DraftBody } from '../model/api.ts';
-import { DRAFT_BOUNDS } from '../model/draft.ts';
+import { recordOf } from '../lib/record.ts';
+import type { ChainBody, DraftBody, WriteBody } from '../model/api.ts';
+import { DRAFT_BOUNDS, type DraftStep } from '../model/draft.ts';
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import type { Io } from './io.ts';
 import { UsageError, type ConnectionOptions } from './shell.ts';
 
 export interface DraftOptions extends ConnectionOptions {
-  readonly target: string;
-  readonly operation: string;
+  readonly target?: string;
+  readonly operation?: string;
+  readonly chain?: string;
   readonly sql?: string;
   readonly param?: readonly string[];
   readonly args?: string;
@@ -27,27 +29,74 @@ export function withDraft(command: Command): Command {
     value,
   ];
   return command
-    .requiredOption('--target <name>', 'target of writegate.yaml')
-    .option('--operation <name>', 'operation that the target offers', 'sql')
+    .option('--target <name>', 'target of writegate.yaml')
+    .option('--operation <name>', 'operation that the target offers; `sql` if none is named')
     .option('--sql <statement>', 'one INSERT, UPDATE or DELETE')
     .option('--param <value>', 'value for $1, then $2, …; as text (may be repeated)', collect)
     .option('--args <json>', 'arguments as a JSON object, in place of --sql and --param')
     .option('--args-file <file>', 'the same from a file, or from standard input with -')
+    .option(
+      '--chain <file>',
+      'several writes as one: `steps` of target, operation, arguments; YAML or JSON, or - for standard input',
+    )
     .option('--reason <text>', 'why; shown to people, decides nothing')
     .option('--key <key>', 'idempotency key; the gateway derives one of its own too')
     .option('--run <id>', "the agent's run; budgets and stops may be per run");
 }
 
 /** Makes the draft; `UsageError` where the options do not make one. */
-export async function draftOf(io: Io, options: DraftOptions): Promise<DraftBody> {
+export async function draftOf(io: Io, options: DraftOptions): Promise<WriteBody> {
   return {
-    target: options.target,
-    operation: options.operation,
-    arguments: await argumentsOf(io, options),
+    ...(options.chain === undefined
+      ? await singleOf(io, options)
+      : await chainOf(io, options.chain, options)),
     ...(options.reason !== undefined && { reason: options.reason }),
     ...(options.key !== undefined && { idempotencyKey: options.key }),
     ...(options.run !== undefined && { run: options.run }),
   };
+}
+
+async function singleOf(io: Io, options: DraftOptions): Promise<DraftBody> {
+  const { target, operation = 'sql' } = options;
+  if (target === undefined) throw new UsageError('expected `--target`, or `--chain`');
+  return { target, operation, arguments: await argumentsOf(io, options) };
+}
+
+/** Either the list of steps, or an object that has it as `steps`; what is in a step the gateway checks. */
+async function chainOf(io: Io, file: string, options: DraftOptions): Promise<ChainBody> {
+  const { target, operation, sql, param, args, argsFile } = options;
+  if ([target, operation, sql, param, args, argsFile].some((other) => other !== undefined)) {
+    throw new UsageError(
+      'expected the steps in the file of `--chain`, and no option of a single write',
+    );
+  }
+  const { parse } = await import('yaml');
+  let value: unknown;
+  try {
+    value = parse(await readArguments(io, file, '--chain'), { maxAliasCount: 0 });
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw new UsageError('expected YAML or JSON after `--chain`, found text that is neither');
+  }
+  const steps: unknown = Array.isArray(value) ? value : recordOf(value)['steps'];
+  if (isJsonArray(steps)) return { steps: steps.map(stepOf) };
+  throw new UsageError('expected a list of steps, or an object with `steps`, after `--chain`');
+}
+
+function stepOf(value: Json, index: number): DraftStep {
+  const step = isJsonObject(value) ? value : {};
+  const { target, operation = 'sql', arguments: given, ...others } = step;
+  const isWhole =
+    typeof target === 'string' && typeof operation === 'string' && isJsonObject(given);
+  if (isWhole && Object.keys(others).length === 0) return { target, operation, arguments: given };
+  throw new UsageError(
+    `expected \`target\`, \`operation\` and \`arguments\` alone in step ${index + 1} of \`--chain\``,
+  );
+}
+
+/** What YAML reads without tags is JSON, but for numbers that JSON has not: the gateway refuses those. */
+function isJsonArray(value: unknown): value is readonly Json[] {
+  return Array.isArray(value);
 }
 
 async function argumentsOf(io: Io, options: DraftOptions): Promise<JsonObject> {
@@ -64,13 +113,13 @@ async function argumentsOf(io: Io, options: DraftOptions): Promise<JsonObject> {
   return jsonObject(await readArguments(io, argsFile ?? '-'), '--args-file');
 }
 
-async function readArguments(io: Io, file: string): Promise<string> {
+async function readArguments(io: Io, file: string, option = '--args-file'): Promise<string> {
   try {
     if (file === '-') return await io.readInput(DRAFT_BOUNDS.argumentsBytesMax);
     return await readFile(resolve(io.cwd, file), 'utf8');
   } catch (error) {
     const why = error instanceof RangeError ? error.message : 'it cannot be read';
-    throw new UsageError(`expected arguments in \`${file}\` after \`--args-file\`: ${why}`);
+    throw new UsageError(`expected arguments in \`${file}\` after \`${option}\`: ${why}`);
   }
 }
 

@@ -6,6 +6,7 @@ import { addApprove } from './approve.ts';
 import { addBudgets } from './budgets.ts';
 import { addCancel } from './cancel.ts';
 import { addDeny } from './deny.ts';
+import { addResolve } from './resolve.ts';
 import { addDependents } from './dependents.ts';
 import { addDoctor } from './doctor.ts';
 import { EXIT, EXIT_HELP, type ExitCode } from './exit.ts';
@@ -106,6 +107,7 @@ function buildProgram(shell: Shell, usage: string[]): Command {
   addDependents(program, shell);
   addApprove(program, shell);
   addDeny(program, shell);
+  addResolve(program, shell);
   addRollback(program, shell);
   addStop(program, shell);
   addResume(program, shell);

@@ -2,7 +2,7 @@
 import type { ProposalView } from '../model/api.ts';
 import type { Approval, Decision, Finding } from '../model/decision.ts';
 import { isTerminal } from '../model/lifecycle.ts';
-import type { Assessment, CheckResult, ColumnChange, ResourceCount } from '../model/plan.ts';
+import type { Assessment, CheckResult, ColumnChange, Plan, ResourceCount } from '../model/plan.ts';
 import type { JsonObject } from '../lib/json.ts';
 import { moneyText } from '../lib/money.ts';
 import { inertJson } from '../lib/terminal.ts';
@@ -54,6 +54,7 @@ function measureLines(assessment: Assessment, look: Look, now: number): readonly
     isOneWay ? look.paint.red : undefined,
   );
   return [
+    ...stepLines(plan, look),
     ...(isOneWay ? reversible : []),
     ...countLines(plan.counts, look),
     ...columnLines(plan.columns, look),
@@ -86,6 +87,25 @@ function checkLines(checks: readonly CheckResult[], look: Look): readonly string
     if (holds) return field(look, 'check', `${name}: holds`);
     const why = message === null ? '' : `: ${message}`;
     return field(look, 'check', `${name}: does not hold${why}`, look.paint.red);
+  });
+}
+
+/** Each step of a chain by its own sentence. */
+function stepLines(plan: Plan, look: Look): readonly string[] {
+  const parts = plan.segments ?? [];
+  if (parts.length === 0) {
+    return (plan.steps ?? []).flatMap((step, index) =>
+      field(look, `step ${index + 1}`, `${step.operation}: ${step.plan.headline}`),
+    );
+  }
+  let number = 0;
+  return parts.flatMap((part) => {
+    const steps = part.plan.steps ?? [{ operation: part.operation, plan: part.plan }];
+    return steps.flatMap((step) => {
+      number += 1;
+      const text = `${step.operation} on ${part.target}: ${step.plan.headline}`;
+      return field(look, `step ${number}`, text);
+    });
   });
 }
 

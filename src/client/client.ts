@@ -4,7 +4,6 @@ import type {
   CredentialBody,
   CredentialPage,
   CredentialView,
-  DraftBody,
   FreezePage,
   FreezeView,
   GatewayStatus,
@@ -17,7 +16,9 @@ import type {
   ResourcePage,
   UploadAnswer,
   RowPage,
+  ResolutionBody,
   RowQuery,
+  WriteBody,
 } from '../model/api.ts';
 import type { DependentsView } from '../model/dependents.ts';
 import type { FreezeScope } from '../model/freeze.ts';
@@ -59,14 +60,15 @@ export interface RowsOptions extends CallOptions, RowQuery {}
 /** Every method throws `GatewayProblem` for a call that could not be taken. */
 export interface Client {
   /** Measures a write and takes it back; nothing is proposed. */
-  preview(draft: DraftBody, options?: CallOptions): Promise<Result>;
+  preview(draft: WriteBody, options?: CallOptions): Promise<Result>;
   /**
    * Proposes a write and waits up to `waitMs` (default 0) for it to settle. A lost reply is asked
    * for again by itself, which writes nothing twice: the gateway derives the key from the draft.
    * Give `idempotencyKey` where the policy says that the operation may lawfully repeat; only a key
-   * tells a repetition from a second write there.
+   * tells a repetition from a second write there. `{ steps }` proposes several writes as one: carried
+   * out in order, the earlier ones taken back where a later one is refused.
    */
-  propose(draft: DraftBody, options?: WaitOptions): Promise<Result>;
+  propose(draft: WriteBody, options?: WaitOptions): Promise<Result>;
   /** Waits once for a proposal to settle (default: as long as the gateway holds a call, 50 s). */
   wait(id: string, options?: WaitOptions): Promise<Result>;
   status(id: string, options?: CallOptions): Promise<Result>;
@@ -79,6 +81,8 @@ export interface Client {
   cancel(id: string, options?: CallOptions): Promise<Result>;
   /** A person's yes or no to the digest that was on the screen. */
   approve(id: string, approval: ApprovalBody, options?: CallOptions): Promise<Result>;
+  /** How a proposal in doubt ended, by an operator who looked at the targets. */
+  resolve(id: string, resolution: ResolutionBody, options?: CallOptions): Promise<Result>;
   /** Proposes the inverse of an applied write. */
   rollback(id: string, options?: CallOptions): Promise<Result>;
   /**
@@ -155,6 +159,8 @@ export function createClient(options: ClientOptions): Client {
     cancel: (id, call) => post(`${proposal(id)}/cancel`, { signal: call?.signal }),
     approve: (id, approval, call) =>
       post(`${proposal(id)}/approvals`, { body: approval, signal: call?.signal }),
+    resolve: (id, resolution, call) =>
+      post(`${proposal(id)}/resolution`, { body: resolution, signal: call?.signal }),
     rollback: (id, call) => post(`${proposal(id)}/rollback`, { signal: call?.signal }),
     upload: (content, { format, signal }) =>
       post('/v1/uploads', {

@@ -11,6 +11,7 @@ export {
 export { GatewayProblem } from './problem.ts';
 export type {
   ApprovalBody,
+  ChainBody,
   CredentialBody,
   CredentialPage,
   CredentialSummary,
@@ -26,7 +27,9 @@ export type {
   ProposalPage,
   ProposalSummary,
   ProposalView,
+  ResolutionBody,
   UploadAnswer,
+  WriteBody,
   RowPage,
   RowQuery,
 } from '../model/api.ts';

@@ -1,5 +1,5 @@
 import { digestJson, type Digest } from '../lib/canonical.ts';
-import type { Draft } from '../model/draft.ts';
+import type { Draft, DraftStep } from '../model/draft.ts';
 import type { ProposalEntry } from '../model/entry.ts';
 import { newProposalId, type ProposalId, type TenantId } from '../model/ids.ts';
 import type { Clock, KeyClaim, Random, Store, Targets } from '../model/ports.ts';
@@ -28,8 +28,8 @@ export interface AdmitPorts {
 
 export interface AdmitRules {
   readonly duplicateWindowMs: number;
-  /** Whether the operation may lawfully repeat with the same arguments. */
-  readonly repeatable: boolean;
+  /** Whether an operation may lawfully repeat with the same arguments. */
+  readonly isRepeatable: (write: DraftStep) => boolean;
 }
 
 /**
@@ -48,13 +48,15 @@ export async function admit(
 ): Promise<Admitted> {
   const now = ports.clock.now();
   const entry = proposalEntry(ports.targets, principal, draft);
-  const keys = await intentKeys(ports.targets, principal.tenant, draft, entry.derivedKey);
+  const repeatable = (draft.steps ?? [draft]).every(rules.isRepeatable);
+  const own = await intentKeys(ports.targets, principal.tenant, draft, entry.derivedKey);
+  const keys = [...own, ...(await stepKeys(ports.targets, principal.tenant, draft, rules))];
   const supplied =
     draft.idempotencyKey === undefined
       ? null
       : { agent: principal.name, key: draft.idempotencyKey };
   // A write that may lawfully repeat is the same intent only until it has settled.
-  const appliedSince = rules.repeatable ? Number.MAX_SAFE_INTEGER : now - rules.duplicateWindowMs;
+  const appliedSince = repeatable ? Number.MAX_SAFE_INTEGER : now - rules.duplicateWindowMs;
   const holders = await ports.store.keyHolders(principal.tenant, {
     keys,
     supplied,
@@ -63,7 +65,7 @@ export async function admit(
 
   if (holders.supplied !== undefined) {
     const first = await ports.store.proposal(principal.tenant, holders.supplied);
-    const isSame = first !== undefined && (await isSameIntent(ports.targets, first, keys));
+    const isSame = first !== undefined && (await isSameIntent(ports.targets, first, own));
     if (isSame) return { kind: 'replay', id: holders.supplied };
     throw new Problem(
       'idempotency-key-reused',
@@ -72,14 +74,15 @@ export async function admit(
     );
   }
 
-  const duplicateOf = await duplicate(ports.store, principal, holders.derived, {
+  const duplicateOf = await duplicate(ports, principal, holders.derived, {
+    own,
     hasFreshKey: supplied !== null,
-    repeatable: rules.repeatable,
+    repeatable,
   });
   if (duplicateOf?.isSameIntent === true) return { kind: 'replay', id: duplicateOf.id };
 
   const id = newProposalId(now, ports.random.bytes(10));
-  const isFree = duplicateOf === null && !(rules.repeatable && supplied !== null);
+  const isFree = duplicateOf === null && !(repeatable && supplied !== null);
   return {
     kind: 'new',
     id,
@@ -92,7 +95,7 @@ export async function admit(
 /** Writes down a draft and who sent it. Tenant and environment come from the credential. */
 export function proposalEntry(targets: Targets, principal: Principal, draft: Draft): ProposalEntry {
   const argumentsDigest = digestJson(draft.arguments);
-  const operations = targets.find(draft.target)?.operations;
+  const named = draft.steps ?? [draft];
   return {
     type: 'proposal',
     draft,
@@ -103,18 +106,44 @@ export function proposalEntry(targets: Targets, principal: Principal, draft: Dra
       owner: principal.kind === 'agent' ? (principal.owner ?? null) : null,
     },
     environment: principal.environment,
-    known:
-      operations !== undefined &&
-      (draft.compensates !== undefined || operations.includes(draft.operation)),
+    known: named.every(({ target, operation }) => {
+      const operations = targets.find(target)?.operations;
+      if (operations === undefined) return false;
+      return draft.compensates !== undefined || operations.includes(operation);
+    }),
     argumentsDigest,
-    derivedKey: digestJson([
-      principal.tenant,
-      draft.target,
-      draft.operation,
-      argumentsDigest,
-      draft.compensates ?? null,
-    ]),
+    derivedKey: derivedKeyOf(principal.tenant, draft),
   };
+}
+
+/**
+ * The keys of a chain's steps, as they would be of single writes: what was written once is not written
+ * again as a part of something, nor the other way round. Throws `draft-invalid` where one step repeats
+ * another.
+ */
+async function stepKeys(
+  targets: Targets,
+  tenant: TenantId,
+  draft: Draft,
+  rules: AdmitRules,
+): Promise<readonly Digest[]> {
+  if (draft.steps === undefined || draft.compensates !== undefined) return [];
+  const claimed = new Map<Digest, number>();
+  for (const [index, step] of draft.steps.entries()) {
+    if (rules.isRepeatable(step)) continue;
+    const write = { ...step, compensates: undefined };
+    const keys = await intentKeys(targets, tenant, write, derivedKeyOf(tenant, write));
+    const first = keys.map((key) => claimed.get(key)).find((each) => each !== undefined);
+    if (first !== undefined) {
+      throw new Problem(
+        'draft-invalid',
+        `step ${index + 1} is the same write as step ${first + 1}; leave one of them out, or have the operation listed as repeatable`,
+        { at: `/steps/${index}` },
+      );
+    }
+    for (const key of keys) claimed.set(key, index);
+  }
+  return [...claimed.keys()];
 }
 
 /**
@@ -124,12 +153,12 @@ export function proposalEntry(targets: Targets, principal: Principal, draft: Dra
 export async function intentKeys(
   targets: Targets,
   tenant: TenantId,
-  { target: name, operation, arguments: args, compensates }: Draft,
+  { target: name, operation, arguments: args, compensates, steps }: Intent,
   derivedKey: Digest,
 ): Promise<readonly Digest[]> {
   const target = targets.find(name);
   if (target?.canonical === undefined || compensates !== undefined) return [derivedKey];
-  if (!target.operations.includes(operation)) return [derivedKey];
+  if (steps !== undefined || !target.operations.includes(operation)) return [derivedKey];
   try {
     const form = await target.canonical(operation, args);
     // Without the operation: where two of them have one form, they are one intent.
@@ -139,7 +168,16 @@ export async function intentKeys(
   }
 }
 
-/** Whether an earlier proposal is the intent with these keys. */
+type Intent = DraftStep & Pick<Draft, 'compensates' | 'steps'>;
+
+function derivedKeyOf(
+  tenant: TenantId,
+  { target, operation, arguments: given, compensates }: Intent,
+): Digest {
+  return digestJson([tenant, target, operation, digestJson(given), compensates ?? null]);
+}
+
+/** Whether an earlier proposal is the intent with these keys; a chain is none of its steps. */
 async function isSameIntent(
   targets: Targets,
   { tenant, draft, derivedKey }: Proposal,
@@ -151,16 +189,22 @@ async function isSameIntent(
 
 /** The holder of the derived key: the same intent again, or a duplicate under another key. */
 async function duplicate(
-  store: Store,
+  { store, targets }: AdmitPorts,
   principal: Principal,
   holder: ProposalId | undefined,
-  how: { readonly hasFreshKey: boolean; readonly repeatable: boolean },
+  how: {
+    readonly own: readonly Digest[];
+    readonly hasFreshKey: boolean;
+    readonly repeatable: boolean;
+  },
 ): Promise<{ readonly id: ProposalId; readonly isSameIntent: boolean } | null> {
   if (holder === undefined) return null;
   const first = await store.proposal(principal.tenant, holder);
   if (first === undefined) return null;
   const { name, kind } = first.proposer;
   const isOwn = name === principal.name && kind === principal.kind;
-  if (isOwn && !how.hasFreshKey) return { id: holder, isSameIntent: true };
+  // A chain that has this write for a step, or of which it is one, is another intent.
+  const isSame = isOwn && (await isSameIntent(targets, first, how.own));
+  if (isSame && !how.hasFreshKey) return { id: holder, isSameIntent: true };
   return how.repeatable ? null : { id: holder, isSameIntent: false };
 }

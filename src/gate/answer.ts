@@ -98,6 +98,7 @@ function wording(
 
 function outcomeNext(state: Proposal['state'], code: string): Next {
   if (state === 'applied') return 'none';
+  if (code === 'chain-halted') return 'ask-human';
   if (state === 'in_doubt' || state === 'stale') return 'wait';
   switch (code) {
     case 'target-unavailable':
@@ -106,6 +107,8 @@ function outcomeNext(state: Proposal['state'], code: string): Next {
     case 'rollback-conflict':
     case 'rollback-impossible':
     case 'interrupted':
+    case 'chain-compensated':
+    case 'resolved-refused':
     case 'plan-drifted':
       return 'ask-human';
     case 'statement-timeout':
@@ -213,6 +216,7 @@ export function summaryOf(proposal: Proposal): ProposalSummary {
     agent: proposal.proposer.name,
     target: proposal.draft.target,
     operation: proposal.draft.operation,
+    steps: proposal.draft.steps?.length ?? 1,
     headline: proposal.assessment?.plan.headline ?? null,
     planDigest: proposal.assessment?.planDigest ?? null,
     riskLevel: proposal.assessment?.risk.level ?? null,

@@ -6,9 +6,10 @@ import type {
   HoldRequest,
   PlanAnswer,
   PlanRequest,
-  Target,
   TargetRefusal,
 } from '../model/ports.ts';
+
+import type { Carrier } from './carrier.ts';
 
 /** Scores a measured plan of a target; `policy/risk.ts` is the production one. */
 export type Score = (plan: Plan, blastRadius: BlastRadius, target: string) => Risk;
@@ -20,7 +21,7 @@ export type Score = (plan: Plan, blastRadius: BlastRadius, target: string) => Ri
  * A throw out of the connector is a target that could not be measured: refused, not allowed.
  */
 export async function assess(
-  ports: { readonly target: Target; readonly clock: Clock },
+  ports: { readonly target: Carrier; readonly clock: Clock },
   request: PlanRequest,
   score: Score,
   signal: AbortSignal,
@@ -37,7 +38,7 @@ export async function assess(
  * A crash here leaves nothing: the target takes back what nobody holds any more.
  */
 export async function assessHeld(
-  ports: { readonly target: Target; readonly clock: Clock },
+  ports: { readonly target: Carrier; readonly clock: Clock },
   request: HoldRequest,
   score: Score,
   signal: AbortSignal,
@@ -65,7 +66,7 @@ export interface AssessedHeld {
 }
 
 function orUnmeasured<Answer extends PlanAnswer | Held | TargetRefusal | null>(
-  target: Target,
+  target: Carrier,
   answer: Promise<Answer>,
 ): Promise<Answer | TargetRefusal> {
   return answer.catch((): TargetRefusal => ({
@@ -79,7 +80,7 @@ function orUnmeasured<Answer extends PlanAnswer | Held | TargetRefusal | null>(
 }
 
 function assessed(
-  { target, clock }: { readonly target: Target; readonly clock: Clock },
+  { target, clock }: { readonly target: Carrier; readonly clock: Clock },
   { operation }: PlanRequest,
   plan: Plan,
   score: Score,
@@ -100,7 +101,18 @@ export function assessmentOf(
     plan,
     planDigest: planDigest(target, operation, plan),
     blastRadius,
-    risk: score(plan, blastRadius, target),
+    risk: riskOf(target, plan, score),
     assessedAt: now,
   };
+}
+
+/** Scores a plan; a chain is at least as risky as the riskiest of its segments. Pure. */
+export function riskOf(target: string, plan: Plan, score: Score): Risk {
+  const parts = (plan.segments ?? []).map((part) =>
+    score(part.plan, measure(part.plan), part.target),
+  );
+  return parts.reduce(
+    (most, risk) => (risk.score > most.score ? risk : most),
+    score(plan, measure(plan), target),
+  );
 }

@@ -16,10 +16,11 @@ import type {
   Change,
   Clock,
   Compensated,
+  ApplyRequest,
   Store,
-  Target,
 } from '../model/ports.ts';
 import type { Proposal } from '../model/proposal.ts';
+import type { Carrier, Unsettled } from './carrier.ts';
 import { intendByReference } from './commit.ts';
 import { checksOf } from './journey.ts';
 import { appliedOutcome, outcomeOf } from './outcome.ts';
@@ -31,7 +32,7 @@ export type Executed =
 
 export interface ExecutePorts {
   readonly store: Store;
-  readonly target: Target;
+  readonly target: Carrier;
   readonly clock: Clock;
   /** The policy in force now, whose checks are run once more. */
   readonly policy: () => Policy;
@@ -51,7 +52,7 @@ export async function execute(
   compensated: Compensated | null,
   signal: AbortSignal,
 ): Promise<Executed> {
-  const attempted = await attempt(ports, proposal, compensated, signal);
+  const attempted = await attempt(ports, proposal, { compensated }, signal);
   return conclude(ports, attempted.proposal, attempted.answer, 'live');
 }
 
@@ -59,53 +60,93 @@ export async function execute(
 export interface Attempted {
   readonly proposal: Proposal;
   /** Null where no answer came. */
-  readonly answer: ApplyAnswer | null;
+  readonly answer: ApplyAnswer | Unsettled | null;
+}
+
+/** What is done for a proposal, and after which earlier attempts that nothing was heard of. */
+export interface About {
+  readonly compensated: Compensated | null;
+  /** Absent at a first attempt, and after one that surely had no effect. */
+  readonly references?: readonly string[];
 }
 
 /** Calls the target for the present attempt. */
 export async function attempt(
   ports: ExecutePorts,
   proposal: Proposal,
-  compensated: Compensated | null,
+  about: About,
   signal: AbortSignal,
 ): Promise<Attempted> {
-  const { assessment } = proposal;
-  if (proposal.state !== 'executing' || assessment === null) {
+  if (proposal.state !== 'executing') {
     throw new Error(`execute takes an intent that is durable, not \`${proposal.state}\``);
   }
+  return calling(ports, proposal, about, (request) => ports.target.apply(request, signal));
+}
+
+/** Has the target take back what earlier attempts did, each part of it after a durable intent. */
+export function attemptBack(
+  ports: ExecutePorts,
+  proposal: Proposal,
+  about: About,
+  takeBack: (request: ApplyRequest) => Promise<ApplyAnswer | Unsettled>,
+): Promise<Attempted> {
+  return calling(ports, proposal, about, takeBack);
+}
+
+async function calling(
+  ports: ExecutePorts,
+  proposal: Proposal,
+  { compensated, references }: About,
+  call: (request: ApplyRequest) => Promise<ApplyAnswer | Unsettled>,
+): Promise<Attempted> {
+  const { assessment } = proposal;
+  if (assessment === null) throw new Error(`${proposal.id} is carried out without a plan`);
   const { target, operation } = proposal.draft;
   let present = proposal;
-  const answer = await ports.target
-    .apply(
-      {
-        proposalId: proposal.id,
-        key: proposal.id,
-        operation,
-        arguments: proposal.draft.arguments,
-        // What is carried out was planned, and decided on, before.
-        permits: () => true,
-        compensated,
-        checks: checksOf(ports.policy(), proposal),
-        proposer: `${proposal.proposer.kind}:${proposal.proposer.name}`,
-        planDigest: assessment.planDigest,
-        digest: (plan) => planDigest(target, operation, plan),
-        journal: async (reference) => {
-          present = await intendByReference(ports, present, reference);
-        },
-      },
-      signal,
-    )
-    .catch(() => null);
+  const answer = await call({
+    proposalId: proposal.id,
+    key: proposal.id,
+    operation,
+    arguments: proposal.draft.arguments,
+    // What is carried out was planned, and decided on, before.
+    permits: () => true,
+    compensated,
+    ...checksAsked(ports.policy(), proposal),
+    proposer: `${proposal.proposer.kind}:${proposal.proposer.name}`,
+    planDigest: assessment.planDigest,
+    digest: (plan) => planDigest(target, operation, plan),
+    journal: async (reference) => {
+      present = await intendByReference(ports, present, reference);
+    },
+    ...(references === undefined ? {} : { references }),
+  }).catch(() => null);
   return { proposal: present, answer };
+}
+
+/** The checks of the policy once more; of a chain with each step those that may concern it. */
+function checksAsked(policy: Policy, proposal: Proposal): Pick<ApplyRequest, 'checks' | 'steps'> {
+  const { steps } = proposal.draft;
+  if (steps === undefined) return { checks: checksOf(policy, proposal) };
+  return {
+    steps: steps.map((step) => ({
+      operation: step.operation,
+      arguments: step.arguments,
+      permits: () => true,
+      checks: checksOf(policy, proposal, step),
+    })),
+  };
 }
 
 /** Settles the present attempt by the target's answer to it. */
 export async function conclude(
   ports: { readonly store: Store; readonly clock: Clock },
   proposal: Proposal,
-  answer: ApplyAnswer | null,
+  answer: Attempted['answer'],
   resolved: 'live' | 'recovery',
 ): Promise<Executed> {
+  // Doubt that nothing was done about is not written down again.
+  const isStill = proposal.state === 'in_doubt' && (answer?.kind ?? 'unsettled') === 'unsettled';
+  if (isStill) return { kind: 'settled', proposal };
   const outcome = answered(proposal, answer, resolved);
   const settled = await settle(ports, proposal, outcome);
   return answer?.kind === 'drifted' && settled.state === 'stale'
@@ -115,7 +156,7 @@ export async function conclude(
 
 function answered(
   proposal: Proposal,
-  answer: ApplyAnswer | null,
+  answer: Attempted['answer'],
   resolved: 'live' | 'recovery',
 ): OutcomeEntry {
   if (answer === null) {
@@ -134,6 +175,10 @@ function answered(
         planDigest: planDigest(proposal.draft.target, proposal.draft.operation, answer.plan),
         difference: moved,
       });
+    }
+    case 'unsettled': {
+      const { code, reason } = answer;
+      return outcomeOf(proposal, resolved, { status: 'in_doubt', code, reason });
     }
     case 'refused': {
       const { code, reason, conflicts } = answer;

@@ -1,6 +1,6 @@
-import type { Assessment } from '../model/plan.ts';
 import { baselineSubject } from '../model/baseline-fact.ts';
 import type { TenantId } from '../model/ids.ts';
+import { measure, type Assessment } from '../model/plan.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Clock, Compensated, Store, Targets } from '../model/ports.ts';
 import { subjectOf, type Proposal } from '../model/proposal.ts';
@@ -8,6 +8,7 @@ import type { Usual } from '../policy/anomaly.ts';
 import { budgetLines, type PolicyFacts } from '../policy/evaluate.ts';
 import type { BudgetState, DecisionInput } from './decide.ts';
 import { sameEffectAs } from './same-effect.ts';
+import { measuredSteps, type MeasuredStep } from './steps.ts';
 
 /** How far back a freeze can have begun and still move a deadline that has not passed. */
 export const FREEZE_LOOKBACK_MS: number = 7 * 86_400_000;
@@ -55,7 +56,9 @@ function unknownPart(
   policy: Policy,
   proposal: Proposal,
 ): DecisionInput['unknown'] {
-  if (targets.find(proposal.draft.target) === undefined) return 'target';
+  const { draft } = proposal;
+  const named = draft.steps ?? [draft];
+  if (named.some(({ target }) => targets.find(target) === undefined)) return 'target';
   if (!proposal.known) return 'operation';
   const isAgent = proposal.proposer.kind === 'agent';
   return isAgent && !policy.agents.has(proposal.proposer.name) ? 'agent' : null;
@@ -114,7 +117,10 @@ export function factsOf(
   compensated: Compensated | null,
   now: number,
 ): readonly PolicyFacts[] {
-  return [policyFacts(proposal, assessment, compensated, now)];
+  const about = { proposal, assessment, now };
+  return measuredSteps(proposal.draft, assessment.plan).flatMap((step) =>
+    stepFacts(about, step, compensated?.segments?.[step.segment] ?? compensated),
+  );
 }
 
 /** Asks when a budget frees up only where it stands in the way. */
@@ -129,29 +135,41 @@ async function budgetState(
   return { ...state, freeAt: await store.budgetFreeAt(tenant, line, now) };
 }
 
-function policyFacts(
-  proposal: Proposal,
-  assessment: Assessment,
+/** One, but of a compensation: one for each operation that it takes back, each by the same plan. */
+function stepFacts(
+  about: {
+    readonly proposal: Proposal;
+    readonly assessment: Assessment;
+    readonly now: number;
+  },
+  step: MeasuredStep,
   compensated: Compensated | null,
-  now: number,
-): PolicyFacts {
+): readonly PolicyFacts[] {
+  const { proposal, assessment, now } = about;
   const { proposer, draft } = proposal;
-  const { plan, blastRadius, risk } = assessment;
-  return {
+  const { plan } = step;
+  const facts = {
     principal: { name: proposer.name, kind: proposer.kind, owner: proposer.owner ?? '' },
     environment: proposal.environment,
-    target: draft.target,
-    operation: draft.operation,
+    target: step.target,
     resource: plan.resource,
     class: plan.class,
-    args: draft.arguments,
+    args: step.arguments,
     run: draft.run ?? '',
     plan,
-    blastRadius,
-    risk,
+    blastRadius: plan === assessment.plan ? assessment.blastRadius : measure(plan),
+    // Of the whole: what one step does is no less risky for what the others do.
+    risk: assessment.risk,
     now,
     compensation: compensated !== null,
     // Taking back is judged as what it takes back: undoing an insert deletes, by the same leave.
     decisionClass: compensated?.plan.class ?? plan.class,
   };
+  const undone = compensated?.plan.steps?.map(({ operation }) => operation);
+  const operations = new Set(undone ?? [step.operation]);
+  return [...operations].map((operation) => asOperation(facts, operation));
+}
+
+function asOperation(facts: Omit<PolicyFacts, 'operation'>, operation: string): PolicyFacts {
+  return { ...facts, operation };
 }

@@ -1,3 +1,4 @@
+import type { DraftStep } from '../model/draft.ts';
 import type { Policy } from '../model/policy.ts';
 import type {
   Clock,
@@ -7,6 +8,7 @@ import type {
   PlanCheck,
   PlanRequest,
   Random,
+  StepRequest,
   Store,
   Target,
   Targets,
@@ -19,6 +21,8 @@ import { holdsAny } from '../policy/permissions.ts';
 import { checksFor } from '../policy/validate.ts';
 import type { Links } from './answer.ts';
 import type { Score } from './assess.ts';
+import type { Carrier } from './carrier.ts';
+import { openChain } from './chain.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Watch } from './watch.ts';
 
@@ -51,8 +55,10 @@ export interface Journey extends GatePorts, GateSettings {
 }
 
 /** The target of a proposal; one that the file no longer names leaves it unsettled, not lost. */
-export function targetOf(journey: Journey, proposal: Proposal): Target {
-  const target = journey.targets.find(proposal.draft.target);
+export function targetOf(journey: Journey, proposal: Proposal): Carrier {
+  const { target: name, steps } = proposal.draft;
+  const find = (each: string): Target | undefined => journey.targets.find(each);
+  const target = steps === undefined ? find(name) : openChain(proposal, steps, find);
   if (target !== undefined) return target;
   throw new Problem(
     'target-misconfigured',
@@ -66,31 +72,54 @@ export function planRequest(
   proposal: Proposal,
   compensated: Compensated | null,
 ): PlanRequest {
-  const { draft, id, proposer, environment } = proposal;
-  const { target, operation } = draft;
-  const subject = { environment, target, operation, agent: proposer.name };
-  const recordsMax = recordsBound(policy, matchedAs(proposal));
-  const checks = checksOf(policy, proposal);
+  const { draft, id, proposer } = proposal;
+  const asked = (step: DraftStep) => stepRequest(policy, proposal, compensated, step);
   return {
     proposalId: id,
-    operation,
-    arguments: draft.arguments,
-    // People hold no permissions: they take back what was applied, and its rows are known to them.
-    permits: (resource) => compensated !== null || holdsAny(policy, { ...subject, resource }),
+    ...asked(draft),
+    ...(draft.steps === undefined ? {} : { steps: draft.steps.map(asked) }),
     compensated,
     proposer: `${proposer.kind}:${proposer.name}`,
+  };
+}
+
+function stepRequest(
+  policy: Policy,
+  proposal: Proposal,
+  compensated: Compensated | null,
+  step: DraftStep,
+): StepRequest {
+  const { proposer, environment } = proposal;
+  const { target, operation, arguments: given } = step;
+  const subject = { environment, target, operation, agent: proposer.name };
+  const recordsMax = recordsBound(policy, matchedAs(proposal, step));
+  const checks = checksOf(policy, proposal, step);
+  return {
+    operation,
+    arguments: given,
+    // People hold no permissions: they take back what was applied, and its rows are known to them.
+    permits: (resource) => compensated !== null || holdsAny(policy, { ...subject, resource }),
     ...(recordsMax === undefined ? {} : { recordsMax }),
     ...(checks.length === 0 ? {} : { checks }),
   };
 }
 
-/** The queries that the policy asks of the target about this proposal, whatever it turns out to change. */
-export function checksOf(policy: Policy, proposal: Proposal): readonly PlanCheck[] {
-  return checksFor(policy, matchedAs(proposal));
+/**
+ * The queries that the policy asks of the target about this proposal, or one step of it, whatever it
+ * turns out to change.
+ */
+export function checksOf(
+  policy: Policy,
+  proposal: Proposal,
+  step: DraftStep = proposal.draft,
+): readonly PlanCheck[] {
+  return checksFor(policy, matchedAs(proposal, step));
 }
 
-function matchedAs({ draft, proposer, environment }: Proposal): MatchSubject {
-  const { target, operation } = draft;
+function matchedAs(
+  { proposer, environment }: Proposal,
+  { target, operation }: DraftStep,
+): MatchSubject {
   const common = { environment, target, operation };
   // No line that names an agent speaks of a person.
   return proposer.kind === 'agent' ? { ...common, agent: proposer.name } : common;

@@ -28,7 +28,7 @@ export function outcomeOf(
 export function appliedOutcome(
   proposal: Proposal,
   resolved: OutcomeEntry['resolved'],
-  applied: Pick<OutcomeEntry, 'reference' | 'effects' | 'evidence'>,
+  applied: Pick<OutcomeEntry, 'reference' | 'effects' | 'evidence' | 'segments'>,
 ): OutcomeEntry {
   return outcomeOf(proposal, resolved, {
     status: 'applied',
@@ -38,5 +38,6 @@ export function appliedOutcome(
     reference: applied.reference,
     effects: applied.effects,
     evidence: applied.evidence,
+    ...(applied.segments === undefined ? {} : { segments: applied.segments }),
   });
 }

@@ -7,6 +7,7 @@
  */
 import { digestJson } from '../lib/canonical.ts';
 import { quote } from '../lib/quote.ts';
+import { isOfWrites } from '../model/codes.ts';
 import { QUERY_OPERATION, type ReadBody, type ReadLog, type ReadResult } from '../model/read.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Clock, ReadAnswer, Target, Targets } from '../model/ports.ts';
@@ -134,10 +135,8 @@ function resultOf(answer: ReadAnswer): ReadResult {
     };
   }
   const { code, reason, span } = answer;
-  // These two belong to writes that are taken back; a read that meets one is refused like any other.
-  if (code === 'rollback-conflict' || code === 'rollback-impossible') {
-    return refused('target-refused', reason, span);
-  }
+  // A read that meets one of these is refused like any other.
+  if (isOfWrites(code)) return refused('target-refused', reason, span);
   return refused(code, reason, span);
 }
 

@@ -1,8 +1,17 @@
 import type { OutcomeEntry } from '../model/entry.ts';
-import type { Compensated, ProbeAnswer, TargetRefusal } from '../model/ports.ts';
+import type { ApplyRequest, Compensated, ProbeAnswer, TargetRefusal } from '../model/ports.ts';
 import type { Proposal } from '../model/proposal.ts';
-import { attempt, conclude, settle, type Executed, type ExecutePorts } from './execute.ts';
+import type { Carrier } from './carrier.ts';
+import {
+  attempt,
+  attemptBack,
+  conclude,
+  settle,
+  type Executed,
+  type ExecutePorts,
+} from './execute.ts';
 import { appliedOutcome, outcomeOf } from './outcome.ts';
+import { isGoingBack } from './saga.ts';
 
 /**
  * Settles what a crash or a lost reply left open: an intent without an outcome, or one in doubt.
@@ -20,26 +29,62 @@ import { appliedOutcome, outcomeOf } from './outcome.ts';
 export async function reconcile(
   ports: ExecutePorts,
   proposal: Proposal,
-  recovery: {
-    readonly compensated: Compensated | null;
-    /** Commits one more intent where a fresh decision still allows exactly this plan; else null. */
-    readonly intendAgain: (proposal: Proposal) => Promise<Proposal | null>;
-  },
+  recovery: Recovery,
   signal: AbortSignal,
 ): Promise<Executed> {
-  const { guarantee } = ports.target;
+  const { target } = ports;
+  const { guarantee } = target;
+  const takeBack = target.takeBack?.bind(target);
+  // What people must look at is not touched until one of them has spoken.
+  if (isHalted(proposal)) return { kind: 'settled', proposal };
   const found = await probe(ports, proposal, false, signal);
   if (found.kind !== 'absent') return learnt(ports, proposal, found);
+  if (takeBack !== undefined) {
+    const back = (request: ApplyRequest) => takeBack(request, signal);
+    return reconcileChain(ports, proposal, { ...recovery, takeBack: back }, signal);
+  }
   if (guarantee === 'transactional' || guarantee === 'idempotent') {
     const again = await recovery.intendAgain(proposal);
     if (again !== null) {
-      const tried = await attempt(ports, again, recovery.compensated, signal);
+      const tried = await attempt(ports, again, { compensated: recovery.compensated }, signal);
       const { proposal: present, answer } = tried;
       if (answer?.kind !== 'refused') return conclude(ports, present, answer, 'recovery');
       return learnt(ports, present, await probe(ports, present, true, signal), answer);
     }
   }
   return learnt(ports, proposal, await probe(ports, proposal, true, signal));
+}
+
+export interface Recovery {
+  readonly compensated: Compensated | null;
+  /** Commits one more intent where a fresh decision still allows exactly this plan; else null. */
+  readonly intendAgain: (proposal: Proposal) => Promise<Proposal | null>;
+}
+
+function isHalted({ state, outcome }: Proposal): boolean {
+  return state === 'in_doubt' && outcome?.code === 'chain-halted';
+}
+
+/**
+ * Goes on with a chain that did not take effect as a whole, by the keys of its segments; or, where
+ * its decision no longer holds or it was on its way back, takes back what was done.
+ */
+async function reconcileChain(
+  ports: ExecutePorts,
+  proposal: Proposal,
+  recovery: Recovery & {
+    readonly takeBack: (request: ApplyRequest) => ReturnType<Carrier['apply']>;
+  },
+  signal: AbortSignal,
+): Promise<Executed> {
+  const { compensated } = recovery;
+  const about = { compensated, references: proposal.references };
+  const again = isGoingBack(proposal.references) ? null : await recovery.intendAgain(proposal);
+  const tried =
+    again === null
+      ? await attemptBack(ports, proposal, about, recovery.takeBack)
+      : await attempt(ports, again, about, signal);
+  return conclude(ports, tried.proposal, tried.answer, 'recovery');
 }
 
 async function probe(

@@ -1,5 +1,7 @@
-import type { Draft } from '../model/draft.ts';
+import { chained, type Draft } from '../model/draft.ts';
+import type { AppliedSegment } from '../model/entry.ts';
 import type { ProposalId, TenantId } from '../model/ids.ts';
+import type { Plan } from '../model/plan.ts';
 import type { Compensated, Store } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
 import type { Proposal } from '../model/proposal.ts';
@@ -20,10 +22,17 @@ export function inverseDraft(proposal: Proposal): Draft {
   if (reversibility.kind === 'one-way') {
     throw refuse(`${proposal.id} is one-way: ${reversibility.reason}`);
   }
+  const segments = proposal.assessment.plan.segments?.map(({ target, operation }, index) => ({
+    target,
+    operation,
+    arguments: { compensates: proposal.id, segment: index + 1 },
+  }));
   return {
     target: proposal.draft.target,
     operation: proposal.draft.operation,
     arguments: { compensates: proposal.id },
+    // The inverse of one transaction is one, whatever steps it had.
+    ...(segments === undefined ? {} : chained(segments.toReversed())),
     reason: `rollback of ${proposal.id}`,
     idempotencyKey: undefined,
     run: proposal.draft.run,
@@ -43,7 +52,23 @@ export async function compensatedBy(
   if (original === undefined || plan === undefined) {
     throw new Problem('proposal-unknown', `there is no proposal \`${draft.compensates}\``);
   }
-  const effects = original.outcome?.effects ?? plan.effects;
-  const evidence = original.outcome?.evidence ?? plan.evidence;
-  return { proposalId: original.id, plan, effects, evidence };
+  const whole = appliedOf(original.id, plan, original.outcome);
+  const segments = plan.segments?.map((segment, index) =>
+    appliedOf(original.id, segment.plan, original.outcome?.segments?.[index]),
+  );
+  return segments === undefined ? whole : { ...whole, segments: segments.toReversed() };
+}
+
+/** As planned, where nothing says how it was applied. */
+function appliedOf(
+  proposalId: ProposalId,
+  plan: Plan,
+  applied: Pick<AppliedSegment, 'effects' | 'evidence'> | null | undefined,
+): Compensated {
+  return {
+    proposalId,
+    plan,
+    effects: applied?.effects ?? plan.effects,
+    evidence: applied?.evidence ?? plan.evidence,
+  };
 }

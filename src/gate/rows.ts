@@ -1,9 +1,11 @@
 /** The rows of a proposal, page by page: out of the plan, or out of the evidence that it refers to. */
 import type { RowPage, RowQuery } from '../model/api.ts';
+import type { AppliedSegment } from '../model/entry.ts';
 import { whyMissing } from '../model/evidence.ts';
 import { isWithoutEffect } from '../model/lifecycle.ts';
+import { overTargets, placedName } from '../model/merge.ts';
 import type { Effect, EvidenceReference, Plan } from '../model/plan.ts';
-import type { EvidenceFiles } from '../model/ports.ts';
+import type { EvidenceFiles, EvidenceReader } from '../model/ports.ts';
 import type { Proposal } from '../model/proposal.ts';
 
 /** Rows of one page at most, and where the caller does not say. */
@@ -16,7 +18,8 @@ const REMOVED =
 
 /**
  * Gives the rows from `query.from` on that are of the resource and kind asked for. Where a file
- * holds them, one of its frames is in memory at a time; with a filter the whole file is read.
+ * holds them, one of its frames is in memory at a time; with a filter, and of a chain over several
+ * transactions, the whole file is read.
  */
 export async function rowsOf(
   evidence: EvidenceFiles | undefined,
@@ -24,27 +27,93 @@ export async function rowsOf(
   query: RowQuery,
   now: number,
 ): Promise<RowPage> {
-  const { plan, effects, reference, as } = kept(proposal);
-  const maskedColumns = as === 'planned' ? (plan?.maskedColumns ?? []) : [];
-  const said = { as, maskedColumns };
+  const as = proposal.state === 'applied' ? 'applied' : 'planned';
+  const maskedColumns = as === 'planned' ? (proposal.assessment?.plan.maskedColumns ?? []) : [];
+  const said = { as, maskedColumns } as const;
   const page = { ...query, limit: Math.min(query.limit ?? ROWS_PAGE_DEFAULT, ROWS_PAGE_MAX) };
-  const reader = reference === null ? undefined : await evidence?.open(reference.id);
-  if (reader === undefined) {
-    const lost = reference === null ? (plan?.effectsOmitted ?? 0) : reference.rows - effects.length;
-    const reason = reference === null ? NOT_KEPT : whyGone(proposal, reference, now);
-    const missing = lost > 0 ? { rows: lost, reason } : null;
-    return { ...(await pageOf([effects], page)), ...said, missing };
-  }
+  const parts = partsOf(proposal);
+  const sources = await Promise.all(parts.map((part) => sourceOf(evidence, proposal, part, now)));
   try {
-    if (page.resource === undefined && page.kind === undefined) {
+    const missing = missingOf(sources.flatMap((source) => source.missing ?? []));
+    const [only] = sources;
+    const isWhole = page.resource === undefined && page.kind === undefined;
+    if (sources.length === 1 && only?.reader !== undefined && isWhole) {
       const from = page.from ?? 0;
-      const items = await reader.page(from, page.limit);
-      return { ...placed(items, from, reader.rows), ...said, missing: null };
+      const items = await only.reader.page(from, page.limit);
+      return { ...placed(items, from, only.reader.rows), ...said, missing };
     }
-    return { ...(await pageOf(reader.batches(), page)), ...said, missing: null };
+    return { ...(await pageOf(batchesOf(sources), page)), ...said, missing };
   } finally {
-    await reader.close();
+    for (const { reader } of sources) await reader?.close();
   }
+}
+
+/** What one transaction of the proposal changes: as applied where that is known to differ. */
+interface Part {
+  /** Null of a write that is no chain over several targets. */
+  readonly target: string | null;
+  readonly effects: readonly Effect[];
+  readonly effectsOmitted: number;
+  readonly reference: EvidenceReference | null;
+}
+
+function partsOf({ assessment, outcome }: Proposal): readonly Part[] {
+  const plan = assessment?.plan;
+  if (plan?.segments === undefined) return [partOf(null, plan, outcome)];
+  const isSpread = overTargets(plan.segments);
+  return plan.segments.map((segment, index) =>
+    partOf(isSpread ? segment.target : null, segment.plan, outcome?.segments?.[index]),
+  );
+}
+
+function partOf(
+  target: string | null,
+  plan: Plan | undefined,
+  applied: Pick<AppliedSegment, 'effects' | 'evidence'> | null | undefined,
+): Part {
+  return {
+    target,
+    effects: applied?.effects ?? plan?.effects ?? [],
+    effectsOmitted: plan?.effectsOmitted ?? 0,
+    reference: applied?.evidence ?? plan?.evidence ?? null,
+  };
+}
+
+interface Source {
+  readonly part: Part;
+  readonly reader: EvidenceReader | undefined;
+  readonly missing: RowPage['missing'];
+}
+
+async function sourceOf(
+  evidence: EvidenceFiles | undefined,
+  proposal: Proposal,
+  part: Part,
+  now: number,
+): Promise<Source> {
+  const { effects, effectsOmitted, reference } = part;
+  const reader = reference === null ? undefined : await evidence?.open(reference.id);
+  if (reader !== undefined) return { part, reader, missing: null };
+  const lost = reference === null ? effectsOmitted : reference.rows - effects.length;
+  const reason = reference === null ? NOT_KEPT : whyGone(proposal, reference, now);
+  return { part, reader, missing: lost > 0 ? { rows: lost, reason } : null };
+}
+
+function missingOf(all: readonly NonNullable<RowPage['missing']>[]): RowPage['missing'] {
+  const [first] = all;
+  if (first === undefined) return null;
+  return { ...first, rows: all.reduce((sum, { rows }) => sum + rows, 0) };
+}
+
+async function* batchesOf(sources: readonly Source[]): AsyncIterable<readonly Effect[]> {
+  for (const { part, reader } of sources) {
+    const batches = reader?.batches() ?? [part.effects];
+    for await (const batch of batches) yield batch.map((effect) => namedIn(part.target, effect));
+  }
+}
+
+function namedIn(target: string | null, effect: Effect): Effect {
+  return target === null ? effect : { ...effect, resource: placedName(target, effect.resource) };
 }
 
 /** The images of a write that ended without being applied go early; any other file should be there. */
@@ -52,24 +121,6 @@ function whyGone({ state }: Proposal, { id }: EvidenceReference, now: number): s
   return isWithoutEffect(state)
     ? REMOVED
     : `they are counted and covered by the plan digest; ${whyMissing(id, now)}`;
-}
-
-/** What the proposal shows: as applied where that is known to differ, else as planned. */
-function kept(proposal: Proposal): {
-  readonly plan: Plan | null;
-  readonly effects: readonly Effect[];
-  readonly reference: EvidenceReference | null;
-  readonly as: RowPage['as'];
-} {
-  const { assessment, outcome } = proposal;
-  const plan = assessment?.plan ?? null;
-  const as = proposal.state === 'applied' ? 'applied' : 'planned';
-  return {
-    plan,
-    effects: outcome?.effects ?? plan?.effects ?? [],
-    reference: outcome?.evidence ?? plan?.evidence ?? null,
-    as,
-  };
 }
 
 type Page = RowQuery & { readonly limit: number };

@@ -4,6 +4,7 @@ import type { Policy } from '../model/policy.ts';
 import type { KeyClaim, Store } from '../model/ports.ts';
 import type { Proposal } from '../model/proposal.ts';
 import { isRepeatable } from '../policy/evaluate.ts';
+import { measuredSteps } from './steps.ts';
 
 /** The keys that a decision on a measured effect takes and gives back in its commit. */
 export type EffectClaim = Required<Pick<KeyClaim, 'keys' | 'dropped' | 'appliedSince'>>;
@@ -14,18 +15,20 @@ export function windowStart(policy: Policy, now: number): number {
 }
 
 /**
- * What an effect is known by, so that it is not had twice. Null where it may be: of a write that may
+ * What an effect is known by, so that it is not had twice; of a chain, the effect of each step. None where it may be: of a write that may
  * lawfully repeat, of a compensation, which is bound to what it takes back, and of no effect at all.
  */
-export function effectKeyOf(
+export function effectKeysOf(
   policy: Policy,
   { draft, proposer, environment }: Proposal,
   assessment: Assessment | null,
-): Digest | null {
-  if (assessment === null || draft.compensates !== undefined) return null;
-  const { target, operation } = draft;
-  const isFree = isRepeatable(policy, { agent: proposer.name, environment, target, operation });
-  return isFree ? null : effectKey(target, assessment.plan);
+): readonly Digest[] {
+  if (assessment === null || draft.compensates !== undefined) return [];
+  const keys = measuredSteps(draft, assessment.plan).flatMap(({ target, operation, plan }) => {
+    const isFree = isRepeatable(policy, { agent: proposer.name, environment, target, operation });
+    return isFree ? [] : (effectKey(target, plan) ?? []);
+  });
+  return [...new Set(keys)];
 }
 
 /** The other proposal that has this effect, live or applied within the window. */
@@ -35,10 +38,10 @@ export async function sameEffectAs(
   proposal: Proposal,
   about: { readonly assessment: Assessment; readonly now: number },
 ): Promise<string | null> {
-  const key = effectKeyOf(policy, proposal, about.assessment);
-  if (key === null) return null;
+  const keys = effectKeysOf(policy, proposal, about.assessment);
+  if (keys.length === 0) return null;
   const { derived } = await store.keyHolders(proposal.tenant, {
-    keys: [key],
+    keys,
     supplied: null,
     appliedSince: windowStart(policy, about.now),
   });
@@ -59,11 +62,11 @@ export function claimEffect(
     readonly now: number;
   },
 ): EffectClaim {
-  const key = effectKeyOf(policy, proposal, proposal.assessment);
-  const former = effectKeyOf(policy, proposal, about.before);
+  const keys = effectKeysOf(policy, proposal, proposal.assessment);
+  const former = effectKeysOf(policy, proposal, about.before);
   return {
-    keys: key === null || about.isDenied ? [] : [key],
-    dropped: former === null || former === key ? [] : [former],
+    keys: about.isDenied ? [] : keys,
+    dropped: former.filter((key) => !keys.includes(key)),
     appliedSince: windowStart(policy, about.now),
   };
 }

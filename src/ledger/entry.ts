@@ -80,9 +80,11 @@ export function leafMembers(body: EntryBody, binds: string | null): LeafMembers 
       return { type, plan_digest: planDigest, attempt, deadline, ...about, binds };
     }
     case 'outcome': {
-      const { type, status, code, resolved, attempt, planDigest } = body;
+      const { type, status, code, resolved, attempt, planDigest, credential } = body;
       const conflicts = body.conflicts.length;
-      return { type, status, code, resolved, attempt, plan_digest: planDigest, conflicts, binds };
+      const by = credential === undefined ? {} : { credential };
+      const how = { status, code, resolved, attempt, plan_digest: planDigest, conflicts };
+      return { type, ...how, ...by, binds };
     }
     case 'genesis':
       return { type: body.type, origin: body.origin };
@@ -140,6 +142,7 @@ function proposalMembers(body: EntryBody & { type: 'proposal' }): LeafMembers {
     target: known ? draft.target : null,
     operation: known ? draft.operation : null,
     compensates: draft.compensates ?? null,
+    ...(draft.steps === undefined ? {} : { steps: draft.steps.length }),
   };
 }
 

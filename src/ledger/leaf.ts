@@ -44,6 +44,8 @@ export type LeafMembers =
       readonly target: string | null;
       readonly operation: string | null;
       readonly compensates: string | null;
+      /** How many steps a chain has; absent where it is none. */
+      readonly steps?: number;
     }
   | {
       readonly type: 'preview';
@@ -96,6 +98,8 @@ export type LeafMembers =
       readonly attempt: number;
       readonly plan_digest: Digest | null;
       readonly conflicts: number;
+      /** For `person`: of the person who said how it ended; absent in other entries. */
+      readonly credential?: string;
       readonly binds: string | null;
     }
   | { readonly type: 'rollback'; readonly compensated_by: string }
@@ -174,6 +178,7 @@ const schema: z.ZodType<Leaf> = z.discriminatedUnion('type', [
     target: name.nullable(),
     operation: name.nullable(),
     compensates: id.nullable(),
+    steps: z.int().min(2).exactOptional(),
   }),
   z.strictObject({
     ...common,
@@ -232,6 +237,7 @@ const schema: z.ZodType<Leaf> = z.discriminatedUnion('type', [
     attempt: count,
     plan_digest: digest.nullable(),
     conflicts: count,
+    credential: id.exactOptional(),
     binds,
   }),
   z.strictObject({ ...common, type: z.literal('rollback'), compensated_by: id }),

@@ -47,10 +47,13 @@ async function isOver(ports: SweepPorts, file: EvidenceFile, now: number): Promi
   // While its end is open, a file that looks left over may be the one of an attempt in doubt.
   if (!isTerminal(proposal.state)) return false;
   if (proposal.state !== 'applied') return true;
-  return evidenceOf(proposal) !== id || isOld;
+  return !evidenceOf(proposal).includes(id) || isOld;
 }
 
 /** The evidence that a rollback of the proposal would take. */
-function evidenceOf(proposal: Proposal): EvidenceId | undefined {
-  return (proposal.outcome?.evidence ?? proposal.assessment?.plan.evidence)?.id;
+function evidenceOf({ outcome, assessment }: Proposal): readonly EvidenceId[] {
+  const planned = assessment?.plan.segments?.map(({ plan }) => plan.evidence);
+  const segments = outcome?.segments?.map(({ evidence }, index) => evidence ?? planned?.[index]);
+  const whole = outcome?.evidence ?? assessment?.plan.evidence;
+  return (segments ?? [whole]).flatMap((each) => each?.id ?? []);
 }

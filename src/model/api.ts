@@ -2,6 +2,7 @@
 import type { JsonObject } from '../lib/json.ts';
 import type { BudgetWindow } from './budget.ts';
 import type { Approval, Decision } from './decision.ts';
+import type { DraftStep } from './draft.ts';
 import type { Freeze, FreezeScope, Voice } from './freeze.ts';
 import type { OutcomeEntry } from './entry.ts';
 import type { State } from './lifecycle.ts';
@@ -19,11 +20,32 @@ export interface DraftBody {
   readonly run?: string;
 }
 
+/**
+ * The same for a chain: several writes as one proposal, with one plan, decision, approval and way
+ * back. They are carried out in order, and taken back where a later one is refused.
+ */
+export interface ChainBody {
+  readonly steps: readonly DraftStep[];
+  readonly reason?: string;
+  readonly idempotencyKey?: string;
+  readonly run?: string;
+}
+
+/** What may be proposed: one write, or a chain. */
+export type WriteBody = DraftBody | ChainBody;
+
 /** Body of `POST /v1/proposals/{id}/approvals`: a yes or no to the plan that was on the screen. */
 export interface ApprovalBody {
   readonly planDigest: string;
   readonly verdict: 'approve' | 'deny';
   readonly reason?: string;
+}
+
+/** Body of `POST /v1/proposals/{id}/resolution`: how a proposal in doubt ended, by who looked. */
+export interface ResolutionBody {
+  readonly outcome: 'applied' | 'refused';
+  /** What was looked at, and what was put right; on record. */
+  readonly reason: string;
 }
 
 /** Body of `POST /v1/freezes`. */
@@ -73,6 +95,8 @@ export interface ProposalSummary {
   readonly agent: string;
   readonly target: string;
   readonly operation: string;
+  /** How many writes it is made of: 1, or those of a chain. */
+  readonly steps: number;
   readonly headline: string | null;
   readonly planDigest: string | null;
   readonly riskLevel: string | null;

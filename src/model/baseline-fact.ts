@@ -56,13 +56,27 @@ interface Part {
 /** The proposal's own part, and one for each other operation that a chain has steps of. */
 function partsOf(own: BaselineSubject, { assessment }: Proposal): readonly Part[] {
   const plan = assessment?.plan ?? null;
-  const steps = plan?.steps ?? [];
+  const segments = plan?.segments ?? (plan?.steps === undefined ? [] : [{ ...own, plan }]);
+  const steps = segments.flatMap(({ target, operation, plan: part }) =>
+    (part.steps ?? [{ operation, plan: part }]).map((step) => ({
+      subject: subjectOf(own, target, step.operation),
+      plan: step.plan,
+    })),
+  );
   if (steps.length === 0) return [{ subject: own, plans: [plan] }];
-  const operations = new Set(steps.map(({ operation }) => operation));
-  return [...operations].map((operation) => ({
-    subject: { ...own, operation },
-    plans: steps.flatMap((step) => (step.operation === operation ? [step.plan] : [])),
-  }));
+  const kinds = Map.groupBy(steps, ({ subject }) =>
+    JSON.stringify([subject.target, subject.operation]),
+  );
+  return [...kinds.values()].flatMap((same) => {
+    const [first] = same;
+    return first === undefined
+      ? []
+      : [{ subject: first.subject, plans: same.map((step) => step.plan) }];
+  });
+}
+
+function subjectOf(own: BaselineSubject, target: string, operation: string): BaselineSubject {
+  return { ...own, target, operation };
 }
 
 function isSame(left: BaselineSubject, right: BaselineSubject): boolean {

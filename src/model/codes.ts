@@ -43,7 +43,16 @@ export type OutcomeCode =
   | 'interrupted'
   | 'rollback-conflict'
   | 'rollback-impossible'
+  | ChainCode
+  /** A person looked, and it had no effect, or none any more. */
+  | 'resolved-refused'
   | TargetCode;
+
+/**
+ * How a chain ended that did not take effect as a whole: all taken back; or, in doubt, kept by a stop
+ * from going either way, or halted for people to look.
+ */
+export type ChainCode = 'chain-compensated' | 'chain-stopped' | 'chain-halted';
 
 /** Why a target, or the connector before it, would not do a write; surely nothing happened. */
 export type TargetCode =
@@ -66,6 +75,13 @@ export type TargetCode =
   | 'statement-unsupported'
   | 'statement-too-large';
 
+const WRITE_ONLY_CODES: readonly WriteOnlyCode[] = [
+  'rollback-conflict',
+  'rollback-impossible',
+  'chain-compensated',
+  'interrupted',
+];
+
 const REFUSED_CODES = [
   'target-unavailable',
   'target-busy',
@@ -74,13 +90,26 @@ const REFUSED_CODES = [
   'constraint-violated',
   'rollback-conflict',
   'rollback-impossible',
+  'chain-compensated',
+  'interrupted',
 ] as const;
 type RefusedCode = (typeof REFUSED_CODES)[number];
+
+/** Codes that speak of writes alone: of what is taken back, and of chains. */
+export type WriteOnlyCode = Exclude<RefusalCode, TargetCode>;
+
+/** Reports whether a refusal speaks of writes alone. */
+export function isOfWrites(code: RefusalCode): code is WriteOnlyCode {
+  return WRITE_ONLY_CODES.some((each) => each === code);
+}
+
+/** A code of a refusal: of a target, of its connector, or of what the gate puts together from several. */
+export type RefusalCode = TargetCode | RefusedCode;
 
 /**
  * Reports whether a connector's answer is a denial: what the proposer has to mend before it can be
  * measured at all. The rest is refused: what the target could not, or would not, do now.
  */
-export function isDenial(code: TargetCode | RefusedCode): code is Exclude<TargetCode, RefusedCode> {
+export function isDenial(code: RefusalCode): code is Exclude<TargetCode, RefusedCode> {
   return !REFUSED_CODES.some((refused) => refused === code);
 }

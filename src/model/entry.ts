@@ -116,10 +116,21 @@ export interface OutcomeEntry {
   readonly effects: readonly Effect[] | null;
   /** Every effect as applied, where `effects`, or the plan's, do not hold them all. */
   readonly evidence: EvidenceReference | null;
+  /** For an applied chain over several transactions: what each left, in order. */
+  readonly segments?: readonly AppliedSegment[];
+  /** For `person`: the credential of the person who looked and said so. */
+  readonly credential?: string;
   /** For `stale`: how the plan that was shown differs from the one the target would do now. */
   readonly difference: PlanDifference | null;
   /** For `refused` by a conflict: row by row, bounded by `DIFFERENCE_ROWS_MAX`. */
   readonly conflicts: readonly Conflict[];
+}
+
+/** What one transaction of a chain left; `effects` and `evidence` as of the outcome of a write. */
+export interface AppliedSegment {
+  readonly reference: string;
+  readonly effects: readonly Effect[] | null;
+  readonly evidence: EvidenceReference | null;
 }
 
 /** One row that stands in the way of a rollback. */

@@ -36,6 +36,8 @@ export interface Voice {
 export interface FreezeSubject {
   readonly agent: string;
   readonly target: string;
+  /** Every target of a chain; absent: `target` is the only one. */
+  readonly targets?: readonly string[];
   readonly run: string | null;
 }
 
@@ -48,7 +50,7 @@ export function covers(scope: FreezeScope, subject: FreezeSubject): boolean {
     case 'agent':
       return scope.name === subject.agent;
     case 'target':
-      return scope.name === subject.target;
+      return (subject.targets ?? [subject.target]).includes(scope.name);
     case 'run':
       return scope.name === subject.run;
   }

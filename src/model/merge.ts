@@ -30,9 +30,9 @@ const REVERSIBILITY = ['proved', 'conditional', 'one-way'] as const;
 export function mergePlans(plans: readonly PlacedPlan[]): Plan {
   const [first] = plans;
   if (first === undefined) throw new Error('nothing is no plan');
-  const isSpread = plans.some(({ target }) => target !== first.target);
+  const isSpread = overTargets(plans);
   const named = plans.map(({ target, plan }) =>
-    isSpread ? renamed(plan, (resource) => `${target}:${resource}`) : plan,
+    isSpread ? renamed(plan, (resource) => placedName(target, resource)) : plan,
   );
   const [{ resource }] = [named[0] ?? first.plan];
   return {
@@ -67,6 +67,16 @@ function checksOf(plans: readonly Plan[]): Pick<Plan, 'checks'> {
     if (worst.get(check.name)?.holds !== false) worst.set(check.name, check);
   }
   return worst.size === 0 ? {} : { checks: [...worst.values()] };
+}
+
+/** Whether they are of several targets: then their resources have the targets' names before them. */
+export function overTargets(plans: readonly { readonly target: string }[]): boolean {
+  return plans.some(({ target }) => target !== plans[0]?.target);
+}
+
+/** A resource of one of several targets. */
+export function placedName(target: string, resource: string): string {
+  return `${target}:${resource}`;
 }
 
 /** Adds up, by currency, in the order in which the currencies are met. */

@@ -3,8 +3,9 @@ import type { Digest } from '../lib/canonical.ts';
 import type { Json, JsonObject } from '../lib/json.ts';
 import type { Baseline, BaselineSubject, PaceGuard } from './baseline.ts';
 import type { BudgetLine, BudgetUse } from './budget.ts';
-import type { Conflict, EntryBody, EntryPosition, SealedEntry, TargetCode } from './entry.ts';
+import type { RefusalCode } from './codes.ts';
 import type { StructureNode } from './dependents.ts';
+import type { AppliedSegment, Conflict, EntryBody, EntryPosition, SealedEntry } from './entry.ts';
 import type { EffectLines } from './effect-lines.ts';
 import type { Freeze, FreezeSubject } from './freeze.ts';
 import type { CredentialId, EvidenceId, ProposalId, TenantId, WriteKey } from './ids.ts';
@@ -152,6 +153,8 @@ export interface StepRequest {
   readonly permits: (resource: string) => boolean;
   /** As in `PlanRequest`, for this step alone. */
   readonly recordsMax?: number;
+  /** Those of the request that may concern this step; all are asked after the last one. */
+  readonly checks?: readonly PlanCheck[];
 }
 
 export interface HoldRequest extends PlanRequest {
@@ -203,6 +206,8 @@ export interface Compensated {
   readonly effects: readonly Effect[];
   /** Where every one of them is kept when `effects` does not hold them all. */
   readonly evidence: EvidenceReference | null;
+  /** Of a chain over several transactions: each of them, in the order in which it is taken back. */
+  readonly segments?: readonly Compensated[];
 }
 
 export type PlanAnswer = { readonly kind: 'planned'; readonly plan: Plan } | TargetRefusal;
@@ -210,7 +215,7 @@ export type PlanAnswer = { readonly kind: 'planned'; readonly plan: Plan } | Tar
 /** Surely no effect. `permanent`: the same arguments will be refused again. */
 export interface TargetRefusal {
   readonly kind: 'refused';
-  readonly code: TargetCode | 'rollback-conflict' | 'rollback-impossible';
+  readonly code: RefusalCode;
   readonly reason: string;
   readonly permanent: boolean;
   /** The offending part of the statement, where there is one: UTF-16 offsets. */
@@ -231,6 +236,11 @@ export interface ApplyRequest extends PlanRequest {
    * target that keeps no receipts, which later is asked by it. A throw of it ends the attempt.
    */
   readonly journal?: (reference: string) => Promise<void>;
+  /**
+   * What `journal` was given by attempts before this one, oldest first, where what became of them is
+   * not known; absent at a first attempt.
+   */
+  readonly references?: readonly string[];
 }
 
 export type ApplyAnswer =
@@ -241,6 +251,8 @@ export type ApplyAnswer =
       readonly effects: readonly Effect[] | null;
       /** Every effect as applied, where `effects`, or the plan's, do not hold them all. */
       readonly evidence: EvidenceReference | null;
+      /** Of a chain over several transactions: what each left, in order. */
+      readonly segments?: readonly AppliedSegment[];
       /** True where an earlier attempt had done it. */
       readonly earlier: boolean;
     }
@@ -261,6 +273,8 @@ export type ProbeAnswer =
       readonly reference: string;
       readonly effects: readonly Effect[] | null;
       readonly evidence: EvidenceReference | null;
+      /** As in `ApplyAnswer`. */
+      readonly segments?: readonly AppliedSegment[];
     }
   | { readonly kind: 'absent'; readonly fenced: boolean }
   | { readonly kind: 'unknown'; readonly reason: string };

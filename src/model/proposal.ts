@@ -56,7 +56,9 @@ export interface Proposal {
 export function subjectOf(proposal: Proposal): FreezeSubject {
   const { proposer, draft } = proposal;
   const run = proposer.kind === 'person' ? null : (draft.run ?? null);
-  return { agent: proposer.name, target: draft.target, run };
+  const subject = { agent: proposer.name, target: draft.target, run };
+  const targets = draft.steps?.map(({ target }) => target);
+  return targets === undefined ? subject : { ...subject, targets };
 }
 
 /** Where an entry stands, as far as the fold needs it. */

@@ -22,8 +22,9 @@ test('whatever JSON comes in, a draft is taken as it is or refused as draft-inva
       try {
         const body = parseDraft(input);
         assert.deepEqual(body, input);
-        canonicalJson(body.arguments);
-        assert.deepEqual(toDraft(body).arguments, body.arguments);
+        const { arguments: given } = toDraft(body);
+        canonicalJson(given);
+        assert.deepEqual(given, 'steps' in body ? { steps: body.steps } : body.arguments);
       } catch (error) {
         assert.ok(error instanceof Problem, String(error));
         assert.equal(error.code, 'draft-invalid');
@@ -53,6 +54,29 @@ test('arguments of the greatest size and depth are taken, and one more of each i
     code: 'draft-invalid',
     at: '/arguments',
   });
+});
+
+test('a chain has 2 to 50 steps, each a write, and no more arguments than a write may have', () => {
+  const { stepsMin, stepsMax, argumentsBytesMax } = DRAFT_BOUNDS;
+  const steps = (count: number) => ({ steps: Array.from({ length: count }, () => DRAFT) });
+  for (const count of [stepsMin, stepsMax]) {
+    const draft = toDraft(parseDraft(steps(count)));
+    assert.equal(draft.steps?.length, count);
+    assert.equal(draft.operation, 'chain');
+    assert.deepEqual(draft.arguments, steps(count));
+  }
+  const half = { ...DRAFT, arguments: { a: 'x'.repeat(argumentsBytesMax / 2) } };
+  const table: readonly [string, unknown][] = [
+    ['/steps', steps(stepsMin - 1)],
+    ['/steps', steps(stepsMax + 1)],
+    ['/steps', { steps: [half, half] }],
+    ['/steps/1/arguments/n', { steps: [DRAFT, { ...DRAFT, arguments: { n: 2 ** 53 } }] }],
+    ['/steps/0', { steps: [{ ...DRAFT, compensates: 'prop_1' }, DRAFT] }],
+    ['', { ...DRAFT, ...steps(2) }],
+  ];
+  for (const [at, input] of table) {
+    assert.throws(() => parseDraft(input), { code: 'draft-invalid', at });
+  }
 });
 
 test('a refusal points to the place', () => {

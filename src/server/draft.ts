@@ -1,20 +1,38 @@
 /** The one parser of drafts, for HTTP and MCP: nothing past it looks at an agent's bytes again. */
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
-import type { DraftBody } from '../model/api.ts';
+import { recordOf } from '../lib/record.ts';
+import type { WriteBody } from '../model/api.ts';
 import type { ReadBody } from '../model/read.ts';
-import { DRAFT_BOUNDS, type Draft } from '../model/draft.ts';
+import { chained, DRAFT_BOUNDS, type Draft, type DraftStep } from '../model/draft.ts';
 import { Problem } from '../model/problem.ts';
-import { DRAFT, READ } from './shapes/requests.ts';
+import { CHAIN, DRAFT, READ } from './shapes/requests.ts';
 
 /** The names in a pointer are the agent's: enough to find the place, no more. */
 const AT_LENGTH_MAX = 500;
 
 /** Checks form and bounds of what an agent sent. Throws `draft-invalid` and says where. */
-export function parseDraft(input: unknown): DraftBody {
-  const body = DRAFT.parse(input);
-  checkWhole(body.arguments);
+export function parseDraft(input: unknown): WriteBody {
+  const body = formOf(input);
+  if ('steps' in body) checkSteps(body.steps);
+  else checkWhole(body.arguments);
   if (body.reason !== undefined) checkText(body.reason, '/reason');
   return body;
+}
+
+/** The form alone: what has steps is a chain. */
+export function formOf(input: unknown): WriteBody {
+  return 'steps' in recordOf(input) ? CHAIN.parse(input) : DRAFT.parse(input);
+}
+
+/** Each step as a write by itself, and all of them within the bounds of one. */
+function checkSteps(steps: readonly DraftStep[]): void {
+  for (const [index, step] of steps.entries()) {
+    checkArguments(step.arguments, `/steps/${index}/arguments`, 1);
+  }
+  checkSize(
+    steps.map((step) => step.arguments),
+    '/steps',
+  );
 }
 
 /** The same for a read. */
@@ -26,21 +44,26 @@ export function parseRead(input: unknown): ReadBody {
 
 function checkWhole(given: JsonObject): void {
   checkArguments(given, '/arguments', 1);
+  checkSize(given, '/arguments');
+}
+
+function checkSize(given: Json, at: string): void {
   const sizeBytes = Buffer.byteLength(JSON.stringify(given));
-  if (sizeBytes > DRAFT_BOUNDS.argumentsBytesMax) {
-    refuse(
-      `the arguments are ${sizeBytes} bytes, at most ${DRAFT_BOUNDS.argumentsBytesMax} are taken; split the write`,
-      '/arguments',
-    );
-  }
+  if (sizeBytes <= DRAFT_BOUNDS.argumentsBytesMax) return;
+  refuse(
+    `the arguments are ${sizeBytes} bytes, at most ${DRAFT_BOUNDS.argumentsBytesMax} are taken; split the write`,
+    at,
+  );
 }
 
 /** A parsed draft as the gate takes it. What it compensates never comes from outside. */
-export function toDraft(body: DraftBody): Draft {
+export function toDraft(body: WriteBody): Draft {
+  const { target, operation, arguments: given } = 'steps' in body ? chained(body.steps) : body;
   return {
-    target: body.target,
-    operation: body.operation,
-    arguments: body.arguments,
+    target,
+    operation,
+    arguments: given,
+    ...('steps' in body ? { steps: body.steps } : {}),
     reason: body.reason,
     idempotencyKey: body.idempotencyKey,
     run: body.run,
@@ -54,7 +77,8 @@ function checkArguments(value: Json, at: string, depth: number): void {
   if (typeof value === 'number') checkNumber(value, at);
   if (typeof value !== 'object' || value === null) return;
   if (depth > DRAFT_BOUNDS.depthMax) {
-    refuse(`the arguments are nested more than ${DRAFT_BOUNDS.depthMax} deep`, '/arguments');
+    const top = at.slice(0, at.indexOf('/arguments') + '/arguments'.length);
+    refuse(`the arguments are nested more than ${DRAFT_BOUNDS.depthMax} deep`, top);
   }
   if (!isJsonObject(value)) {
     value.forEach((item, index) => checkArguments(item, `${at}/${index}`, depth + 1));

@@ -1,12 +1,12 @@
 /** The gate as one caller has it: what MCP and the HTTP routes of proposals speak with. */
 import type { Gate } from '../gate.ts';
 import type {
-  DraftBody,
   OperationPage,
   OperationView,
   ProposalPage,
   RowPage,
   RowQuery,
+  WriteBody,
 } from '../model/api.ts';
 import { proposalId, type ProposalId } from '../model/ids.ts';
 import { isTerminal } from '../model/lifecycle.ts';
@@ -28,8 +28,8 @@ export interface WaitOptions {
  * Problems are errors whose `code` is one of the table's.
  */
 export interface AgentGateway {
-  preview(draft: DraftBody, options: { readonly signal: AbortSignal }): Promise<Result>;
-  propose(draft: DraftBody): Promise<Result>;
+  preview(draft: WriteBody, options: { readonly signal: AbortSignal }): Promise<Result>;
+  propose(draft: WriteBody): Promise<Result>;
   /** One bounded wait for the proposal to settle; then its present state. */
   wait(id: string, options: WaitOptions): Promise<Result>;
   status(id: string): Promise<Result>;

@@ -1,12 +1,14 @@
 /** The tools that an agent sees. Nothing here approves, changes policy or lifts a stop. */
 import type { CallToolResult, ToolAnnotations } from '@modelcontextprotocol/server';
 import { recordOf } from '../lib/record.ts';
-import { WAIT_MS_MAX, type DraftBody } from '../model/api.ts';
+import { WAIT_MS_MAX } from '../model/api.ts';
 import type { Result } from '../model/result.ts';
 import { parseDraft, parseRead } from './draft.ts';
 import { settled, type AgentGateway } from './gateway.ts';
 import { PROPOSAL_PAGE, RESULT_BRIEF } from './shapes/answers.ts';
 import {
+  CHAIN,
+  CHAIN_MEMBERS,
   DRAFT,
   DRAFT_MEMBERS,
   DRAFT_OPTIONAL,
@@ -16,7 +18,7 @@ import {
   type ListQuery,
 } from './shapes/requests.ts';
 import { READ_RESULT } from './shapes/row-answers.ts';
-import { closed, described, TEXT } from './shapes/schema.ts';
+import { closed, described, object, TEXT } from './shapes/schema.ts';
 import { shape, type JsonSchema } from './shapes/shape.ts';
 
 /** How long `propose` waits for people where the agent does not say. */
@@ -50,6 +52,13 @@ const READS: ToolAnnotations = {
   openWorldHint: false,
 };
 
+const PROPOSES: ToolAnnotations = {
+  readOnlyHint: false,
+  destructiveHint: true,
+  idempotentHint: true,
+  openWorldHint: true,
+};
+
 const HANDLE = described(TEXT, '`proposalId` of an earlier result');
 const BY_HANDLE = shape<{ proposalId: string }>(closed({ proposalId: HANDLE }), 'request-invalid');
 const WAIT = shape<{ proposalId: string; waitMs?: number }>(
@@ -57,11 +66,17 @@ const WAIT = shape<{ proposalId: string; waitMs?: number }>(
   'request-invalid',
 );
 const LIST = shape<ListQuery>(LIST_SCHEMA, 'request-invalid');
-const PROPOSE = shape<DraftBody & { waitMs?: number }>(
-  closed({ ...DRAFT_MEMBERS, waitMs: { ...WAIT_MS, default: PROPOSE_WAIT_MS } }, [
-    ...DRAFT_OPTIONAL,
-    'waitMs',
-  ]),
+const PROPOSE_SCHEMA = closed(
+  { ...DRAFT_MEMBERS, waitMs: { ...WAIT_MS, default: PROPOSE_WAIT_MS } },
+  [...DRAFT_OPTIONAL, 'waitMs'],
+);
+
+const PROPOSE_CHAIN_SCHEMA = closed(
+  { ...CHAIN_MEMBERS, waitMs: { ...WAIT_MS, default: PROPOSE_WAIT_MS } },
+  [...DRAFT_OPTIONAL, 'waitMs'],
+);
+const WAITING = shape<{ waitMs?: number }>(
+  object({ waitMs: WAIT_MS }, ['waitMs']),
   'draft-invalid',
 );
 
@@ -84,14 +99,32 @@ export const TOOLS: readonly Tool[] = [
     title: 'Propose a write',
     description:
       'Proposes a write. The gateway measures what it would change, decides by policy, asks people where it must, and commits exactly that effect once. Then do what `next` says: `none` nothing more; `wait` call `wait` with `proposalId`; `narrow` propose a smaller write; `fix-arguments` correct them and propose again; `ask-human` tell your human; `stop-run` stop working. After a lost answer, propose the same again: it is not written twice. The exception is an operation that the policy lists as repeatable: send an `idempotencyKey` there, the same for every try of one write.',
-    inputSchema: PROPOSE.schema,
+    inputSchema: PROPOSE_SCHEMA,
     outputSchema: RESULT_BRIEF,
-    annotations: {
-      readOnlyHint: false,
-      destructiveHint: true,
-      idempotentHint: true,
-      openWorldHint: true,
+    annotations: PROPOSES,
+    call: proposeDraft,
+  },
+  {
+    name: 'preview_chain',
+    title: 'Preview several writes',
+    description:
+      'As `preview`, for several writes as one. Steps in a row on one target that can do so are measured in one transaction; on different targets each is measured by itself.',
+    inputSchema: CHAIN.schema,
+    outputSchema: RESULT_BRIEF,
+    annotations: { ...READS, openWorldHint: true },
+    call: async (call) => {
+      const draft = parseDraft(CHAIN.parse(call.arguments));
+      return resultOf(await call.gateway.preview(draft, { signal: call.signal }));
     },
+  },
+  {
+    name: 'propose_chain',
+    title: 'Propose several writes as one',
+    description:
+      'As `propose`, for several writes that belong together: one decision, one approval. They are carried out in order; where one is refused, the earlier ones are taken back. Then do what `next` says.',
+    inputSchema: PROPOSE_CHAIN_SCHEMA,
+    outputSchema: RESULT_BRIEF,
+    annotations: PROPOSES,
     call: proposeDraft,
   },
   {
@@ -164,7 +197,7 @@ export const TOOLS: readonly Tool[] = [
 
 /** Proposes the draft in the arguments of a tool and waits as they say. */
 export async function proposeDraft(call: ToolCall): Promise<CallToolResult> {
-  const { waitMs = PROPOSE_WAIT_MS } = PROPOSE.parse(call.arguments);
+  const { waitMs = PROPOSE_WAIT_MS } = WAITING.parse(call.arguments);
   const draft = parseDraft(withoutWait(call.arguments));
   const first = await call.gateway.propose(draft);
   return resultOf(await settledFor(call, first, waitMs));

@@ -9,6 +9,7 @@ import {
 } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { Problem } from '../model/problem.ts';
+import { recordOf } from '../lib/record.ts';
 import type { Result } from '../model/result.ts';
 import {
   AGENT,
@@ -30,7 +31,18 @@ const ERAS = [
   ['auto', '2026-07-28'],
   ['legacy', '2025-11-25'],
 ] as const;
-const TOOL_NAMES = ['preview', 'propose', 'query', 'wait', 'status', 'list', 'cancel', 'update'];
+const TOOL_NAMES = [
+  'preview',
+  'propose',
+  'preview_chain',
+  'propose_chain',
+  'query',
+  'wait',
+  'status',
+  'list',
+  'cancel',
+  'update',
+];
 const GIVEN = {
   ...DRAFT,
   reason: undefined,
@@ -82,7 +94,7 @@ function assertError(result: CallToolResult, code: string, next: string): void {
 }
 
 for (const [mode, revision] of ERAS) {
-  test(`in revision ${revision} the tools are exactly seven and one for each structured write, and none of them approves`, async (t) => {
+  test(`in revision ${revision} the tools are exactly nine and one for each structured write, and none of them approves`, async (t) => {
     const client = await overHttp(t, await serve(t, appOptions(fakeGate())), mode);
     assert.equal(client.getNegotiatedProtocolVersion(), revision);
     const { tools } = await client.listTools();
@@ -94,11 +106,13 @@ for (const [mode, revision] of ERAS) {
       assert.equal(tool.inputSchema['additionalProperties'], false, tool.name);
       assert.equal(tool.outputSchema?.['type'], 'object', tool.name);
       assert.ok((tool.description ?? '').length < 700, tool.name);
-      const isRead = ['preview', 'query', 'wait', 'status', 'list'].includes(tool.name);
+      const isRead = ['preview', 'preview_chain', 'query', 'wait', 'status', 'list'].includes(
+        tool.name,
+      );
       assert.equal(tool.annotations?.readOnlyHint, isRead, tool.name);
       assert.equal(
         tool.annotations?.destructiveHint,
-        ['propose', 'update'].includes(tool.name),
+        ['propose', 'propose_chain', 'update'].includes(tool.name),
         tool.name,
       );
     }
@@ -144,6 +158,11 @@ for (const [mode, revision] of ERAS) {
     assert.deepEqual(updated.structuredContent, RESULTS.applied);
     const proposed = gate.calls.find(({ method }) => method === 'propose')?.given[1];
     assert.deepEqual(proposed, { ...GIVEN, ...structured, operation: 'update' });
+    const step = { target: 'crm', operation: 'sql', arguments: DRAFT.arguments };
+    const steps = [step, { ...step, target: 'shop' }];
+    await client.callTool({ name: 'propose_chain', arguments: { steps, waitMs: 0 } });
+    const chain = recordOf(gate.calls.at(-1)?.given[1]);
+    assert.deepEqual([chain['target'], chain['steps']], ['crm + shop', steps]);
     const query = { target: 'crm', arguments: { statement: 'select 1' } };
     const found = await client.callTool({ name: 'query', arguments: query });
     assert.deepEqual(found.structuredContent, READS.read);

@@ -64,6 +64,7 @@ export function waitingView(
     agent: 'crm-bot',
     target: 'crm',
     operation: 'sql',
+    steps: 1,
     headline: measured.headline,
     planDigest: DIGEST,
     riskLevel: 'medium',

@@ -58,6 +58,7 @@ const COMMANDS = [
   ['dependents'],
   ['approve'],
   ['deny'],
+  ['resolve'],
   ['rollback'],
   ['budgets'],
   ['stop'],

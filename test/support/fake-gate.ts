@@ -191,6 +191,7 @@ export const SUMMARY: ProposalSummary = {
   agent: 'ledger-bot',
   target: 'crm',
   operation: 'sql',
+  steps: 1,
   headline: COMMON.headline,
   planDigest: DIGEST,
   riskLevel: 'low',
@@ -425,6 +426,7 @@ export const MUTATING = [
   'propose',
   'approve',
   'cancel',
+  'resolve',
   'rollback',
   'stop',
   'release',
@@ -449,6 +451,7 @@ export function fakeGate(replaced: Partial<Gate> = {}): FakeGate {
     propose: async () => RESULTS.waiting,
     approve: async () => RESULTS.applied,
     cancel: async () => RESULTS.cancelled,
+    resolve: async () => RESULTS.applied,
     rollback: async () => RESULTS.waiting,
     status: async () => gate.script[0] ?? RESULTS.waiting,
     wait: async () => {

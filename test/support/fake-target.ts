@@ -1,18 +1,23 @@
 import { canonicalJson, digestJson } from '../../src/lib/canonical.ts';
-import type { Json } from '../../src/lib/json.ts';
-import { effectJson, type Effect, type Plan } from '../../src/model/plan.ts';
+import type { Json, JsonObject } from '../../src/lib/json.ts';
+import { effectJson, type Effect, type Plan, type StepPlan } from '../../src/model/plan.ts';
 import type {
   ApplyAnswer,
   Compensated,
   Held,
   HoldRequest,
   PlanRequest,
+  StepRequest,
   Target,
   TargetRefusal,
 } from '../../src/model/ports.ts';
 
 /** What happens to the next call of a kind, once. */
 export type Fault =
+  /** None: this call goes well, the next has its own. */
+  | 'none'
+  /** The target says no, for good. */
+  | 'refused'
   /** It never reaches the target. */
   | 'request-lost'
   /** It takes effect, and the answer is lost. */
@@ -41,6 +46,8 @@ export interface FakeTarget extends Target {
   beforeApply: (() => void | Promise<void>) | null;
   /** Whether it holds what it measured; else `hold` answers null. */
   holds: boolean;
+  /** Whether it carries out several steps in one transaction. */
+  steps?: true;
   /** Whether it keeps no receipts: then it must be asked by the reference that it journaled. */
   journals: boolean;
   /** Every call that reached it, in order, and how held transactions ended. */
@@ -107,6 +114,7 @@ export function fakeTarget(name: string, rows: Readonly<Record<string, string>> 
       }
       if (fault === 'busy') return refusal('target-busy', 'the target is busy');
       await target.beforeApply?.();
+      if (fault === 'refused') return refusal('constraint-violated', 'a constraint is against it');
       const receipt = receipts.get(request.key);
       const answered = (answer: ApplyAnswer): ApplyAnswer => {
         if (fault === 'reply-lost') throw new Error('the reply was lost');
@@ -182,8 +190,8 @@ function held(
       unlock();
       if (fault === 'late') late.push(async () => land());
       if (fault === 'busy') return refusal('target-busy', 'it could not be committed');
-      if (fault === undefined || fault === 'reply-lost') land();
-      if (fault !== undefined) throw new Error('no answer');
+      if (fault === undefined || fault === 'none' || fault === 'reply-lost') land();
+      if (fault !== undefined && fault !== 'none') throw new Error('no answer');
       const none = { effects: null, evidence: null, earlier: false };
       return { kind: 'applied', reference: `ref-${key}`, ...none };
     },
@@ -222,7 +230,8 @@ class Locks {
 }
 
 function take(target: FakeTarget, call: 'plan' | 'apply' | 'probe'): Fault | undefined {
-  return target.faults[call].shift();
+  const fault = target.faults[call].shift();
+  return fault === 'none' ? undefined : fault;
 }
 
 function refusal(code: TargetRefusal['code'], reason: string): TargetRefusal {
@@ -235,16 +244,49 @@ function planned(
 ): { readonly kind: 'planned'; readonly plan: Plan } | TargetRefusal {
   const effects =
     request.compensated === null
-      ? requested(target, request)
+      ? requested(target, request.arguments)
       : inverse(target, request.compensated);
   if (effects === 'conflict') return refusal('rollback-conflict', 'the rows changed since');
+  if (request.steps !== undefined) return plannedTogether(target, request.steps);
   return { kind: 'planned', plan: planOf(effects) };
 }
 
-function requested(target: FakeTarget, request: PlanRequest): readonly Effect[] {
-  const key = text(request.arguments['key']) ?? '';
+/** Each step on what the one before it left; the whole on what was there before the first. */
+function plannedTogether(
+  target: FakeTarget,
+  steps: readonly StepRequest[],
+): { readonly kind: 'planned'; readonly plan: Plan } | TargetRefusal {
+  const rows = new Map(target.rows);
+  const done: StepPlan[] = [];
+  for (const [step, { operation, arguments: given, permits }] of steps.entries()) {
+    if (!permits('rows')) return { ...refusal('not-permitted', 'no permission on `rows`'), step };
+    if (given['value'] === 'refused') {
+      return { ...refusal('constraint-violated', 'a constraint is against it'), step };
+    }
+    const effects = requested({ rows }, given);
+    for (const each of effects) put(rows, each);
+    done.push({ operation, plan: planOf(effects) });
+  }
+  const names = new Set(done.flatMap(({ plan }) => plan.effects.map(({ key }) => key[0] ?? '')));
+  const net = [...names].flatMap((name) => {
+    const changed = effect(name, target.rows.get(name), rows.get(name));
+    return changed === null ? [] : [changed];
+  });
+  const plan = {
+    ...planOf(net),
+    counts: done.flatMap((each) => each.plan.counts),
+    steps: done,
+  };
+  return { kind: 'planned', plan };
+}
+
+function requested(
+  target: { readonly rows: ReadonlyMap<string, string> },
+  given: JsonObject,
+): readonly Effect[] {
+  const key = text(given['key']) ?? '';
   const before = target.rows.get(key);
-  const after = text(request.arguments['value']);
+  const after = text(given['value']);
   return [effect(key, before, after)].filter((each) => each !== null);
 }
 

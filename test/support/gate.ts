@@ -2,7 +2,7 @@
 import { openGate, type OpenGate } from '../../src/gate.ts';
 import { createSequencer } from '../../src/ledger/sequencer.ts';
 import type { JsonObject } from '../../src/lib/json.ts';
-import type { Draft } from '../../src/model/draft.ts';
+import { chained, type Draft } from '../../src/model/draft.ts';
 import { credentialId, proposalId, tenantId, type ProposalId } from '../../src/model/ids.ts';
 import type { Store } from '../../src/model/ports.ts';
 import type { AgentPrincipal, PersonPrincipal, Role } from '../../src/model/principal.ts';
@@ -43,10 +43,14 @@ defaultRoute: people
 const TENANT = need(tenantId('acme'));
 const CREDENTIAL = need(credentialId(`cred_${'0'.repeat(26)}`));
 
+const ROWS = { a: '1', b: '2' } as const;
+
 export interface TestGate {
   readonly gate: OpenGate;
   readonly store: Store;
   readonly target: FakeTarget;
+  /** `target`, and those that `beside` named, in that order. */
+  readonly targets: readonly FakeTarget[];
   readonly clock: ReturnType<typeof fakeClock>;
   readonly waitingShown: string[];
   setPolicy(text: string): void;
@@ -59,6 +63,8 @@ export interface TestGateOptions {
   readonly policy?: string;
   readonly holds?: boolean;
   readonly journals?: boolean;
+  /** Names of more targets, each with the same rows as `kv`. */
+  readonly beside?: readonly string[];
   /** Of the store; in memory where it is left out. */
   readonly path?: string;
   /** Of the gateway before, where this is the one after it. */
@@ -70,9 +76,10 @@ export interface TestGateOptions {
 export async function testGate(options: TestGateOptions = {}): Promise<TestGate> {
   const clock = options.clock ?? fakeClock();
   const random = countingRandom(clock.now());
-  const target = options.target ?? fakeTarget('kv', { a: '1', b: '2' });
+  const target = options.target ?? fakeTarget('kv', ROWS);
   target.holds = options.holds ?? false;
   target.journals = options.journals ?? false;
+  const targets = [target, ...(options.beside ?? []).map((name) => fakeTarget(name, ROWS))];
   const sequencer = createSequencer({ gateway: { id: 'test' } });
   const store = await openSqliteStore({ path: options.path ?? ':memory:', sequencer, random });
   let policy = parseConfiguration(options.policy ?? POLICY, 'test.yaml').policy;
@@ -84,8 +91,8 @@ export async function testGate(options: TestGateOptions = {}): Promise<TestGate>
         clock,
         random,
         targets: {
-          find: (name) => (name === target.name ? target : undefined),
-          names: () => [target.name],
+          find: (name) => targets.find((each) => each.name === name),
+          names: () => targets.map(({ name }) => name),
         },
         notifier: { waiting: async (proposal) => void waitingShown.push(proposal.id) },
       },
@@ -101,6 +108,7 @@ export async function testGate(options: TestGateOptions = {}): Promise<TestGate>
     restart: open,
     store,
     target,
+    targets,
     clock,
     waitingShown,
     setPolicy: (text) => {
@@ -134,6 +142,26 @@ export function setDraft(
     idempotencyKey: extra.idempotencyKey,
     run: extra.run,
     compensates: undefined,
+  };
+}
+
+/** A chain of `set` steps, each `[target, key, value]`. */
+export function chainDraft(
+  steps: readonly (readonly [target: string, key: string, value: string | null])[],
+  extra: Partial<Draft> = {},
+): Draft {
+  const given = steps.map(([target, key, value]) => ({
+    target,
+    operation: 'set',
+    arguments: { key, value },
+  }));
+  return {
+    ...chained(given),
+    reason: undefined,
+    idempotencyKey: undefined,
+    run: undefined,
+    compensates: undefined,
+    ...extra,
   };
 }
 

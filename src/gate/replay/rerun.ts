@@ -16,10 +16,10 @@ import type { Policy } from '../../model/policy.ts';
 import type { Compensated } from '../../model/ports.ts';
 import { subjectOf, type Proposal } from '../../model/proposal.ts';
 import { budgetLines, isRepeatable } from '../../policy/evaluate.ts';
-import type { Score } from '../assess.ts';
+import { riskOf, type Score } from '../assess.ts';
 import { decide, type DecisionInput } from '../decide.ts';
 import { factsOf } from '../facts.ts';
-import { effectKeyOf, windowStart } from '../same-effect.ts';
+import { effectKeysOf, windowStart } from '../same-effect.ts';
 import { Holders } from './keys.ts';
 import { recordedVerdict, type Moment } from './recorded.ts';
 import { Spending } from './spending.ts';
@@ -89,12 +89,14 @@ export class Rerun {
     const { id, draft } = proposal;
     const { policy } = this.#candidate;
     this.#proposers.set(id, proposerOf(proposal));
-    const repeatable = isRepeatable(policy, {
-      agent: proposal.proposer.name,
-      environment: proposal.environment,
-      target: draft.target,
-      operation: draft.operation,
-    });
+    const repeatable = (draft.steps ?? [draft]).every(({ target, operation }) =>
+      isRepeatable(policy, {
+        agent: proposal.proposer.name,
+        environment: proposal.environment,
+        target,
+        operation,
+      }),
+    );
     const appliedSince = repeatable ? Number.MAX_SAFE_INTEGER : windowStart(policy, moment.at);
     const held = keys.map((key) => this.#holders.holder(key, appliedSince, moment.at));
     const holder = held.find((each) => each !== null) ?? null;
@@ -168,8 +170,7 @@ export class Rerun {
   }
 
   #scored(proposal: Proposal, assessment: Assessment): Assessment {
-    const { plan, blastRadius } = assessment;
-    const risk = this.#candidate.score(plan, blastRadius, proposal.draft.target);
+    const risk = riskOf(proposal.draft.target, assessment.plan, this.#candidate.score);
     return { ...assessment, risk };
   }
 
@@ -192,7 +193,7 @@ export class Rerun {
 
   #unknown({ draft, known, proposer }: Proposal): DecisionInput['unknown'] {
     const { policy, targets } = this.#candidate;
-    if (!targets.has(draft.target)) return 'target';
+    if ((draft.steps ?? [draft]).some(({ target }) => !targets.has(target))) return 'target';
     if (!known) return 'operation';
     return proposer.kind === 'agent' && !policy.agents.has(proposer.name) ? 'agent' : null;
   }
@@ -204,13 +205,14 @@ export class Rerun {
     const { policy } = this.#candidate;
     const facts = factsOf(proposal, assessment, compensated, moment.at);
     const lines = budgetLines(policy, facts);
-    const key = effectKeyOf(policy, proposal, assessment);
-    const first =
-      key === null ? null : this.#holders.holder(key, windowStart(policy, moment.at), moment.at);
+    const since = windowStart(policy, moment.at);
+    const other = effectKeysOf(policy, proposal, assessment)
+      .map((key) => this.#holders.holder(key, since, moment.at))
+      .find((holder) => holder !== null && holder !== proposal.id);
     return {
       assessment,
       facts,
-      sameEffectAs: first === proposal.id ? null : first,
+      sameEffectAs: other ?? null,
       budgets: lines.map((line) => ({ line, used: this.#spending.used(line, moment.at) })),
       // What was usual then is not known any more; what was unusual is on the record.
       usual: facts.map((_, index) => ({
@@ -223,8 +225,9 @@ export class Rerun {
   }
 
   #claimEffect(proposal: Proposal, assessment: Assessment): void {
-    const key = effectKeyOf(this.#candidate.policy, proposal, assessment);
-    if (key !== null) this.#holders.take(key, proposal.id);
+    for (const key of effectKeysOf(this.#candidate.policy, proposal, assessment)) {
+      this.#holders.take(key, proposal.id);
+    }
   }
 }
 

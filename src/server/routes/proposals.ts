@@ -3,17 +3,18 @@ import type { Gate } from '../../gate.ts';
 import { recordOf } from '../../lib/record.ts';
 import { Problem } from '../../model/problem.ts';
 import { asPerson } from '../auth.ts';
-import { parseDraft, parseRead } from '../draft.ts';
+import { formOf, parseDraft, parseRead } from '../draft.ts';
 import { gatewayFor, knownId, settled } from '../gateway.ts';
 import { PROPOSAL_PAGE, PROPOSAL_VIEW, RESULT } from '../shapes/answers.ts';
 import {
   APPROVAL,
-  DRAFT,
   IDEMPOTENCY_KEY,
   LIST_QUERY,
   READ,
+  RESOLUTION,
   ROW_QUERY,
   WAIT_QUERY,
+  WRITE_SCHEMA,
 } from '../shapes/requests.ts';
 import { READ_RESULT, ROW_PAGE } from '../shapes/row-answers.ts';
 import type { Call, Route } from './route.ts';
@@ -33,7 +34,7 @@ function agentRoutes(gate: Gate): readonly Route[] {
       summary: 'Measure a write and take it back; nothing is proposed',
       access: 'holder',
       query: null,
-      body: DRAFT.schema,
+      body: WRITE_SCHEMA,
       status: 200,
       answer: RESULT,
       take: ({ principal, body, signal }) =>
@@ -46,7 +47,7 @@ function agentRoutes(gate: Gate): readonly Route[] {
       summary: 'Propose a write; a decision of any kind is 201, a denial too',
       access: 'holder',
       query: WAIT_QUERY.schema,
-      body: DRAFT.schema,
+      body: WRITE_SCHEMA,
       headers: { 'Idempotency-Key': IDEMPOTENCY_KEY },
       status: 201,
       answer: RESULT,
@@ -92,7 +93,7 @@ async function propose(gate: Gate, call: Call): Promise<unknown> {
 
 function withKey(body: unknown, headerKey: string | undefined): unknown {
   if (headerKey === undefined) return body;
-  const draft = DRAFT.parse(body);
+  const draft = formOf(body);
   const { idempotencyKey = headerKey } = draft;
   if (idempotencyKey === headerKey) return { ...draft, idempotencyKey };
   throw new Problem(
@@ -174,6 +175,19 @@ function decidingRoutes(gate: Gate): readonly Route[] {
       answer: RESULT,
       take: async ({ principal, param, body }) =>
         gate.approve(asPerson(principal), knownId(param('id')), APPROVAL.parse(body)),
+    },
+    {
+      method: 'POST',
+      path: '/v1/proposals/{id}/resolution',
+      operationId: 'resolve',
+      summary: 'How a proposal in doubt ended, as an operator who looked at the targets says',
+      access: 'person',
+      query: null,
+      body: RESOLUTION.schema,
+      status: 200,
+      answer: RESULT,
+      take: async ({ principal, param, body }) =>
+        gate.resolve(asPerson(principal), knownId(param('id')), RESOLUTION.parse(body)),
     },
     {
       method: 'POST',

@@ -135,6 +135,7 @@ const SUMMARY_MEMBERS: Readonly<Record<string, JsonSchema>> = {
   agent: TEXT,
   target: TEXT,
   operation: TEXT,
+  steps: described(WHOLE, 'how many writes it is made of: 1, or those of a chain'),
   headline: TEXT_OR_NULL,
   planDigest: DIGEST_OR_NULL,
   riskLevel: TEXT_OR_NULL,
@@ -195,8 +196,16 @@ export const PLAN: JsonSchema = object(
     warnings: list(TEXT),
     checks: list(object({ name: TEXT, holds: YES_NO, message: TEXT_OR_NULL })),
     measuredOn: { type: 'string', const: 'shadow' },
+    steps: described(
+      list(object({ operation: TEXT, plan: { type: 'object' } })),
+      'of several steps in one transaction: each, with a plan as this one',
+    ),
+    segments: described(
+      list(object({ target: TEXT, operation: TEXT, stepCount: WHOLE, plan: { type: 'object' } })),
+      'of a chain over several transactions: each, with a plan as this one',
+    ),
   },
-  ['checks', 'measuredOn'],
+  ['checks', 'measuredOn', 'steps', 'segments'],
 );
 
 export const ASSESSMENT: JsonSchema = object({
@@ -266,19 +275,30 @@ export const PERSON_APPROVAL: JsonSchema = object({
   at: AT,
 });
 
-export const OUTCOME: JsonSchema = object({
-  status: oneOf('applied', 'refused', 'in_doubt', 'stale'),
-  code: TEXT,
-  reason: TEXT,
-  resolved: oneOf('live', 'recovery', 'person'),
-  attempt: WHOLE,
-  planDigest: DIGEST_OR_NULL,
-  reference: TEXT_OR_NULL,
-  effects: nullable(list(EFFECT)),
-  evidence: nullable(object({ id: TEXT, rows: WHOLE, bytes: WHOLE })),
-  difference: nullable(PLAN_DIFFERENCE),
-  conflicts: list(CONFLICT),
-});
+export const OUTCOME: JsonSchema = object(
+  {
+    status: oneOf('applied', 'refused', 'in_doubt', 'stale'),
+    code: TEXT,
+    reason: TEXT,
+    resolved: oneOf('live', 'recovery', 'person'),
+    attempt: WHOLE,
+    planDigest: DIGEST_OR_NULL,
+    reference: TEXT_OR_NULL,
+    effects: nullable(list(EFFECT)),
+    evidence: nullable(object({ id: TEXT, rows: WHOLE, bytes: WHOLE })),
+    difference: nullable(PLAN_DIFFERENCE),
+    conflicts: list(CONFLICT),
+    segments: list(
+      object({
+        reference: TEXT,
+        effects: nullable(list(EFFECT)),
+        evidence: nullable(object({ id: TEXT, rows: WHOLE, bytes: WHOLE })),
+      }),
+    ),
+    credential: described(TEXT, 'of the person who said how it ended'),
+  },
+  ['segments', 'credential'],
+);
 
 export const PROPOSAL_VIEW: JsonSchema = object({
   ...SUMMARY_MEMBERS,

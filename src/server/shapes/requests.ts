@@ -2,10 +2,12 @@
 import { WAIT_MS_MAX } from '../../model/api.ts';
 import type {
   ApprovalBody,
+  ChainBody,
   CredentialBody,
   DraftBody,
   FreezeBody,
   ReleaseBody,
+  ResolutionBody,
   RowQuery,
 } from '../../model/api.ts';
 import { DRAFT_BOUNDS } from '../../model/draft.ts';
@@ -58,6 +60,42 @@ export const DRAFT_OPTIONAL = ['reason', 'idempotencyKey', 'run'] as const;
 export const DRAFT: Shape<DraftBody> = shape(
   closed(DRAFT_MEMBERS, DRAFT_OPTIONAL),
   'draft-invalid',
+);
+
+const STEP = closed({
+  target: DRAFT_MEMBERS['target'] ?? NAME,
+  operation: DRAFT_MEMBERS['operation'] ?? NAME,
+  arguments: DRAFT_MEMBERS['arguments'] ?? {},
+});
+
+export const CHAIN_MEMBERS: Readonly<Record<string, JsonSchema>> = {
+  steps: {
+    ...list(STEP),
+    minItems: DRAFT_BOUNDS.stepsMin,
+    maxItems: DRAFT_BOUNDS.stepsMax,
+    description:
+      'the writes, in the order in which they are carried out; where one is refused the earlier ones are taken back',
+  },
+  reason: DRAFT_MEMBERS['reason'] ?? REASON,
+  idempotencyKey: IDEMPOTENCY_KEY,
+  run: DRAFT_MEMBERS['run'] ?? NAME,
+};
+
+/** As `DRAFT`, of several writes as one. */
+export const CHAIN: Shape<ChainBody> = shape(
+  closed(CHAIN_MEMBERS, DRAFT_OPTIONAL),
+  'draft-invalid',
+);
+
+/** One write, or a chain. */
+export const WRITE_SCHEMA: JsonSchema = { oneOf: [DRAFT.schema, CHAIN.schema] };
+
+export const RESOLUTION: Shape<ResolutionBody> = shape(
+  closed({
+    outcome: oneOf('applied', 'refused'),
+    reason: described(REASON_GIVEN, 'what was looked at and put right; on record'),
+  }),
+  'request-invalid',
 );
 
 export const APPROVAL: Shape<ApprovalBody> = shape(
