@@ -3,12 +3,13 @@
  * the leaves alone. What an entry says is a claim of the gateway; this checks that the claims fit.
  */
 import type { EntryBody } from '../model/entry.ts';
+import type { FreezeSubject } from '../model/freeze.ts';
 import { mayMove, STATES, type State } from '../model/lifecycle.ts';
 import { planDigest } from '../model/plan.ts';
 import { bindsTo } from './entry.ts';
 import type { Findings, LedgerFindingCode } from './findings.ts';
 import type { Leaf, LeafOf } from './leaf.ts';
-import { Stops, stopSubjectOf, type StopSubject } from './stops.ts';
+import { Stops, stopSubjectOf } from './stops.ts';
 
 /** An entry whose leaf is sound. `body` is null where its payload was not looked at, or is broken. */
 export interface VerifiedEntry {
@@ -52,7 +53,7 @@ interface Act {
 interface ProposalFacts {
   state: State;
   opening: LeafOf<'proposal'> | null;
-  subject: StopSubject | null;
+  subject: FreezeSubject | null;
   /** From the payload: what the plan's digest is over, beside the plan. */
   draft: { readonly target: string; readonly operation: string } | null;
   readonly approvals: LeafOf<'approval'>[];

@@ -1,21 +1,14 @@
 /** What the entries say of stops: who spoke for a release, and that nothing was begun under one. */
-import { covers, type FreezeScope } from '../model/freeze.ts';
 import type { EntryBody } from '../model/entry.ts';
-import type { Leaf, LeafOf } from './leaf.ts';
+import { covers, type FreezeScope, type FreezeSubject } from '../model/freeze.ts';
+import { subjectOf } from '../model/proposal.ts';
+import type { LeafOf } from './leaf.ts';
 
 interface Stop {
   /** Null where the name is in a payload that was not looked at. */
   readonly scope: FreezeScope | null;
   readonly voices: Set<string>;
   isOn: boolean;
-}
-
-/** What is known of who proposed something, as far as a stop asks. */
-export interface StopSubject {
-  /** Null where it is in a payload that was not looked at. */
-  readonly agent: string | null;
-  readonly target: string | null;
-  readonly run: string | null;
 }
 
 /** The stops of a log so far, by their act. */
@@ -46,9 +39,7 @@ export class Stops {
   }
 
   /** Returns the act of a stop that is on and surely covers the subject. */
-  covering({ agent, target, run }: StopSubject): string | undefined {
-    // Null, for what is not known, is nobody's name.
-    const subject = { agent: agent ?? '', target: target ?? '', run };
+  covering(subject: FreezeSubject): string | undefined {
     for (const [act, { isOn, scope }] of this.#stops) {
       if (isOn && scope !== null && covers(scope, subject)) return act;
     }
@@ -63,16 +54,9 @@ function voiceOf(leaf: LeafOf<'release'>, body: EntryBody | null): string | unde
   return leaf.credential;
 }
 
-/** Reads off a proposal whom a stop would have to cover. */
-export function stopSubjectOf(
-  leaf: Leaf & { type: 'proposal' },
-  body: EntryBody | null,
-): StopSubject {
-  const { proposer, target } = leaf;
-  const draft = body?.type === 'proposal' ? body : null;
-  return {
-    agent: proposer.name ?? draft?.proposer.name ?? null,
-    target,
-    run: proposer.kind === 'agent' ? (draft?.draft.run ?? null) : null,
-  };
+/** Reads off a proposal whom a stop would have to cover; without its payload, as far as the leaf says. */
+export function stopSubjectOf(leaf: LeafOf<'proposal'>, body: EntryBody | null): FreezeSubject {
+  if (body?.type === 'proposal') return subjectOf(body);
+  // An empty text is nobody's name.
+  return { agent: leaf.proposer.name ?? '', target: leaf.target ?? '', run: null };
 }

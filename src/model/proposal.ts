@@ -53,7 +53,7 @@ export interface Proposal {
  * What a freeze would have to cover to stop this proposal. Who takes back what an agent wrote is
  * part of no run: a stop of the agent or of its run holds up the agent, not the people who mend it.
  */
-export function subjectOf(proposal: Proposal): FreezeSubject {
+export function subjectOf(proposal: Pick<Proposal, 'proposer' | 'draft'>): FreezeSubject {
   const { proposer, draft } = proposal;
   const run = proposer.kind === 'person' ? null : (draft.run ?? null);
   const subject = { agent: proposer.name, target: draft.target, run };

@@ -473,3 +473,13 @@ test('a disk without room is a problem of the store, not a bug', () => {
     assert.match(io.err(), advice);
   }
 });
+
+test('a stop that reaches no gateway says that nothing was stopped, and which switch needs none', async () => {
+  for (const env of [{}, { WRITEGATE_URL: 'http://127.0.0.1:9', WRITEGATE_TOKEN: 'wgp_x' }]) {
+    const { code, err } = await writegate(['stop', '--reason', 'x'], { env });
+    assert.equal(code, 1);
+    const text = err.replaceAll(/\s+/g, ' ');
+    assert.match(text, /^gateway-unreachable: /);
+    assert.match(text, /nothing was stopped; .* `writes: \{ enabled: false \}` .*`writegate.yaml`/);
+  }
+});
