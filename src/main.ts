@@ -38,6 +38,13 @@ import { operationsOf, resourcesOf } from './main/operations.ts';
 import { keepSwitch, type EmergencySwitch } from './main/switch.ts';
 import { applyOnHost, openPolicies, type HostApplied } from './main/policies.ts';
 import { commitLog, LOG_ACT, recordPolicy } from './main/policy-log.ts';
+import {
+  exporterFor,
+  openSignals,
+  type Level,
+  type LogEvent,
+  type Signals,
+} from './main/signals.ts';
 import { keepTargets, TARGETS_ASKED_MS, type TargetsInView } from './main/targets.ts';
 import { takeTurns } from './main/turns.ts';
 import { openUploads, type UploadStore } from './main/uploads.ts';
@@ -75,6 +82,8 @@ export interface GatewayOptions {
   readonly environment: (name: string) => string | undefined;
   /** Lines for the operator; `cause` is for a log, not for a caller. */
   readonly log: Log;
+  /** Told of each ledger entry once it is durable, in members that no agent wrote; must not throw. */
+  readonly onEvent?: (event: LogEvent) => void;
 }
 
 /** A gateway that listens. */
@@ -125,9 +134,20 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
 
 async function startGateway(options: GatewayOptions, opened: Opened): Promise<Gateway> {
   const { log } = options;
-  const ground = await openGround(options);
-  const { folder, store, signer, clock, random } = ground;
-  opened.add(() => store.close());
+  const bare = await openGround(options);
+  const { folder, signer, clock, random } = bare;
+  opened.add(() => bare.store.close());
+  const signals = openSignals({
+    version: VERSION,
+    clock,
+    agents: () => configuration.current().policy.agents.keys(),
+    exporter: await exporterFor(options.environment),
+    level: () => levelOf(ground, configuration, inView),
+    onEvent: options.onEvent ?? null,
+  });
+  opened.add(() => signals.close());
+  const store = signals.store(bare.store);
+  const ground = { ...bare, store };
   const configuration = await openConfiguration(
     { ...ground, path: options.configPath, onChange: (line) => log(line, undefined) },
     ground.configuration,
@@ -135,7 +155,8 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   const first = configuration.current();
   const { evidence, reads } = await openFiles(ground, options, opened);
   const uploads = openUploads(folder.uploads, clock);
-  const targets = await openTargets(first, options, { evidence, uploads, clock, log }, opened);
+  const surroundings = { evidence, uploads, clock, log };
+  const targets = await openTargets(first, options, surroundings, { opened, signals });
   const inView = keepTargets(ground, targets, log);
   const publisher = await openPublisher(ground);
   opened.add(() => publisher.publish());
@@ -144,22 +165,24 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
 
   const find = (name: string): Target | undefined => targets.get(name);
   const targetsPort = { find, names: () => [...targets.keys()] };
-  const gate = openGate(
-    {
-      store,
-      targets: targetsPort,
-      clock,
-      random,
-      notifier: SILENT,
-      evidence,
-      reads,
-    },
-    {
-      policy: () => configuration.current().policy,
-      score: scoreOf,
-      links: { human: () => null },
-      isStoppedByFile: () => emergency.isOff(),
-    },
+  const gate = signals.gate(
+    openGate(
+      {
+        store,
+        targets: targetsPort,
+        clock,
+        random,
+        notifier: SILENT,
+        evidence,
+        reads,
+      },
+      {
+        policy: () => configuration.current().policy,
+        score: scoreOf,
+        links: { human: () => null },
+        isStoppedByFile: () => emergency.isOff(),
+      },
+    ),
   );
   opened.add(() => gate.drain());
   const emergency = keepSwitch({
@@ -190,6 +213,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
     ledgerFolder: folder.ledger,
     allowedHosts: first.allowedHosts,
     uploads,
+    metrics: () => signals.metrics(),
     dependents: (asked) => dependentsView(targets, configuration.current().policy, asked),
     version: VERSION,
     log,
@@ -250,6 +274,24 @@ async function statusOf(
     ledger: { origin: signer.name, vkey: signer.vkey, size: (await store.tree(tenant)).size },
     targets: inView.current(),
     startedAt,
+  };
+}
+
+/** Waiting proposals are counted up to this. */
+const WAITING_COUNTED_MAX = 10_000;
+
+async function levelOf(
+  { store, tenant, clock }: Ground,
+  configuration: ConfigurationInForce,
+  inView: TargetsInView,
+): Promise<Level> {
+  const freezes = await store.freezes(tenant, clock.now());
+  return {
+    waiting: (await store.inStates(['waiting'], WAITING_COUNTED_MAX)).length,
+    stops: freezes.filter(({ releasedAt }) => releasedAt === null).length,
+    ledgerSize: (await store.tree(tenant)).size,
+    isPolicyStale: configuration.problem() !== null,
+    targets: inView.current(),
   };
 }
 
@@ -362,7 +404,7 @@ async function openTargets(
   { targets }: Configuration,
   { environment }: GatewayOptions,
   surroundings: Surroundings,
-  opened: Opened,
+  { opened, signals }: { readonly opened: Opened; readonly signals: Signals },
 ): Promise<ReadonlyMap<string, Target>> {
   const map = new Map<string, Target>();
   for (const { name, kind, settings } of targets) {
@@ -377,7 +419,7 @@ async function openTargets(
     }
     const target = await connector.open(name, settings, environment, surroundings);
     opened.add(() => target.close());
-    map.set(name, target);
+    map.set(name, signals.target(target));
   }
   return map;
 }

@@ -28,6 +28,7 @@ import { report, reportUsage, type Shell } from './shell.ts';
 import { addShow } from './show.ts';
 import { addStatus } from './status.ts';
 import { addStop } from './stop.ts';
+import { addTrace } from './trace.ts';
 import { addUp } from './up.ts';
 import { addUpload } from './upload.ts';
 import { VERSION } from '../main/version.ts';
@@ -113,5 +114,6 @@ function buildProgram(shell: Shell, usage: string[]): Command {
   addResume(program, shell);
   program.commandsGroup('Prove:');
   addLedger(program, shell);
+  addTrace(program, shell);
   return program.addHelpText('after', `\n${EXIT_HELP}`);
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import type { Gateway } from '../main.ts';
+import { inertJson } from '../lib/terminal.ts';
+import type { Gateway, GatewayOptions } from '../main.ts';
 import { VERSION } from '../main/version.ts';
 import { configurationPath, withConfiguration, type ConfigurationOption } from './configuration.ts';
 import { folderOf } from './connect.ts';
@@ -8,6 +9,7 @@ import { field, nextCommands, whole } from './look.ts';
 import {
   print,
   remark,
+  UsageError,
   wholeNumber,
   withExample,
   withFolder,
@@ -16,6 +18,7 @@ import {
 } from './shell.ts';
 
 interface UpOptions extends FolderOptions, ConfigurationOption {
+  readonly log: string;
   readonly host?: string;
   readonly port?: string;
 }
@@ -28,7 +31,8 @@ export function addUp(program: Command, shell: Shell): void {
       .description('run the gateway; reloads writegate.yaml when it changes, and on SIGHUP'),
   )
     .option('--host <address>', 'address to listen on; else `listen` of writegate.yaml')
-    .option('--port <number>', 'port to listen on, 0 for any; else `listen` of writegate.yaml');
+    .option('--port <number>', 'port to listen on, 0 for any; else `listen` of writegate.yaml')
+    .option('--log <form>', 'text, or json: one object a line, each ledger entry too', 'text');
   withExample(withFolder(command), 'writegate up', 'writegate up --port 0 --json').action(
     (options: UpOptions) => up(shell, options),
   );
@@ -49,7 +53,7 @@ async function up({ io }: Shell, options: UpOptions): Promise<void> {
       ...(options.host !== undefined && { host: options.host }),
       ...(port !== undefined && { port }),
       environment: (name) => io.env[name],
-      log: (line, cause) => remark(io, logLine(line, cause)),
+      ...logOf(io, options.log),
     });
     signals.onHangup(() => {
       gateway
@@ -123,6 +127,37 @@ function warningsOf({ url, configuration, isStoppedByFile }: Gateway): readonly 
     );
   }
   return warnings;
+}
+
+/** Where lines and events go: text for a person, or one JSON object a line for a collector. */
+function logOf(io: Io, form: string): Pick<GatewayOptions, 'log' | 'onEvent'> {
+  switch (form) {
+    case 'text':
+      return { log: (line, cause) => remark(io, logLine(line, cause)) };
+    case 'json': {
+      const write = (entry: object): void => io.stderr.write(`${inertJson(entry)}\n`);
+      const time = (at: number): string => new Date(at).toISOString();
+      return {
+        log: (line, cause) => {
+          const level =
+            cause !== undefined ? 'error' : line.startsWith('warning') ? 'warn' : 'info';
+          const error = cause instanceof Error ? { error: `${cause.name}: ${cause.message}` } : {};
+          write({ time: time(io.now()), level, message: line, ...error });
+        },
+        onEvent: ({ type, at, ...members }) => {
+          write({
+            time: time(at),
+            level: 'info',
+            message: `entry ${type}`,
+            event: type,
+            ...members,
+          });
+        },
+      };
+    }
+    default:
+      throw new UsageError(`expected \`text\` or \`json\` after \`--log\`, found \`${form}\``);
+  }
 }
 
 function logLine(line: string, cause: unknown): string {

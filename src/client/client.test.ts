@@ -122,6 +122,7 @@ test('each call of a person does so too', async (t) => {
   const holder = { kind: 'agent', name: 'bot' } as const;
   assert.equal((await client.issueCredential(holder)).secret, TOKENS.agent);
   assert.deepEqual(await client.credentials(), { items: [CREDENTIAL_LINE] });
+  assert.equal((await client.trace('run/7')).items[0]?.run_id, 'run/7');
   assert.deepEqual(await client.dependents({ resource: 'public.invoices' }), DEPENDENTS);
   assert.equal(await client.revokeCredential(CREDENTIAL_ID), undefined);
   assert.deepEqual(gate.calls.at(-1)?.given, [OPERATOR, CREDENTIAL_ID]);

@@ -21,6 +21,7 @@ import type {
   WriteBody,
 } from '../model/api.ts';
 import type { DependentsView } from '../model/dependents.ts';
+import type { TracePage } from '../model/trace.ts';
 import type { FreezeScope } from '../model/freeze.ts';
 import type { State } from '../model/lifecycle.ts';
 import type { ReadBody, ReadResult } from '../model/read.ts';
@@ -122,6 +123,8 @@ export interface Client {
   resources(options?: CallOptions): Promise<ResourcePage>;
   /** What a policy would have decided on the proposals since a time; for operators and auditors. */
   replayPolicy(body: ReplayBody, options?: StepsOptions): Promise<ReplayReport>;
+  /** What was proposed under a run, step by step; an agent is told what it proposed itself. */
+  trace(run: string, options?: CallOptions): Promise<TracePage>;
   gatewayStatus(options?: CallOptions): Promise<GatewayStatus>;
 }
 
@@ -192,6 +195,7 @@ export function createClient(options: ClientOptions): Client {
       get(`/v1/dependents${query({ resource, target })}`, call),
     resources: (call) => get('/v1/resources', call),
     replayPolicy: (body, call) => ask(transport, { path: '/v1/policies/replay', body }, call),
+    trace: (run, call) => get(`/v1/runs/${encodeURIComponent(run)}/trace`, call),
     gatewayStatus: (call) => get('/v1/status', call),
   };
 }

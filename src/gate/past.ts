@@ -1,14 +1,16 @@
-/** What people ask of the past: what another policy would have decided. Reads only. */
+/** What is asked of the past: what another policy would have decided, what a run did. Reads only. */
 import type { Configuration, Policy } from '../model/policy.ts';
 import type { Clock, Store, Targets } from '../model/ports.ts';
 import type { Principal } from '../model/principal.ts';
 import { Problem } from '../model/problem.ts';
 import type { ReplayBody, ReplayReport } from '../model/replay.ts';
 import type { Step } from '../model/steps.ts';
+import type { TracePage } from '../model/trace.ts';
 import { parseConfiguration } from '../policy/parse.ts';
 import { person } from './approve.ts';
 import type { Score } from './assess.ts';
 import { replay, type ReplayAsked } from './replay/replay.ts';
+import { trace } from './trace.ts';
 
 /** The past as `server/` sees it. */
 export interface Past {
@@ -21,6 +23,8 @@ export interface Past {
     body: ReplayBody,
     signal: AbortSignal,
   ): AsyncGenerator<Step<ReplayReport>>;
+  /** What was proposed under a run, step by step; an agent is told what it proposed itself. */
+  trace(principal: Principal, run: string): Promise<TracePage>;
 }
 
 export interface PastPorts {
@@ -60,6 +64,7 @@ export function openPast(ports: PastPorts, settings: PastSettings): Past {
         isBusy = false;
       }
     },
+    trace: (principal, run) => trace(ports, principal, run),
   };
 }
 

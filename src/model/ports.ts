@@ -411,6 +411,8 @@ export interface ProposalFilter {
   readonly states?: readonly State[];
   /** Only what this agent proposed. */
   readonly agent?: string;
+  /** Only what was proposed under this run; the states are then all. */
+  readonly run?: string;
   /** At most `PAGE_MAX`. */
   readonly limit: number;
   /** Ids before this one, newest first. */

@@ -26,6 +26,7 @@ import { budgetRoutes } from './routes/budgets.ts';
 import { freezeRoutes } from './routes/freezes.ts';
 import { gatewayRoutes } from './routes/gateway.ts';
 import { ledgerRoutes } from './routes/ledger.ts';
+import { metricsRoutes } from './routes/metrics.ts';
 import { pastRoutes } from './routes/past.ts';
 import { policyRoutes, type PolicyPort } from './routes/policies.ts';
 import { proposalRoutes } from './routes/proposals.ts';
@@ -49,6 +50,8 @@ export interface AppOptions {
   readonly allowedHosts: readonly string[];
   /** Where uploads go; undefined: none are taken. */
   readonly uploads?: UploadPort;
+  /** The gateway's metrics in Prometheus' text form; undefined: there are none. */
+  readonly metrics?: () => Promise<string>;
   /** What depends on a resource; undefined: nobody is told. */
   readonly dependents?: DependentsPort;
   readonly version: string;
@@ -171,6 +174,7 @@ function routesOf(options: AppOptions): readonly Route[] {
     ...uploadRoutes(options.uploads),
     ...dependentRoutes(options.dependents),
     ...ledgerRoutes(options.ledgerFolder),
+    ...metricsRoutes(options.metrics),
     ...gatewayRoutes({ ...options, openApi: () => document }),
   ];
   const document = openApiDocument(routes, options.version);

@@ -208,6 +208,7 @@ test('every answer is of the documented form, and has no member that is not docu
       token: TOKENS.operator,
     },
     listResources: { path: '/v1/resources', token: TOKENS.person },
+    traceRun: { path: '/v1/runs/run-7/trace', token: TOKENS.agent },
     health: { path: '/v1/healthz' },
     openApi: { path: '/v1/openapi.json' },
     problem: { path: '/v1/problems/bug' },

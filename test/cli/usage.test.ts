@@ -56,6 +56,7 @@ const COMMANDS = [
   ['show'],
   ['rows'],
   ['dependents'],
+  ['trace'],
   ['approve'],
   ['deny'],
   ['resolve'],

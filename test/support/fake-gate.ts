@@ -30,6 +30,7 @@ import { Problem } from '../../src/model/problem.ts';
 import type { ReadResult } from '../../src/model/read.ts';
 import type { ReplayReport } from '../../src/model/replay.ts';
 import type { Result } from '../../src/model/result.ts';
+import type { TraceLine } from '../../src/model/trace.ts';
 
 export const AT = Date.UTC(2026, 10, 20);
 export const PROPOSAL_ID = newProposalId(AT, new Uint8Array(10));
@@ -554,6 +555,35 @@ export const REPLAY_REPORT: ReplayReport = {
   cutShort: null,
 };
 
+/** Two lines of the run of that name. */
+function traceNamed(run: string): readonly TraceLine[] {
+  return [
+    {
+      run_id: run,
+      step: 1,
+      at: AT,
+      proposal: PROPOSAL_ID,
+      tool: 'crm.sql',
+      event: 'tool_call',
+      args_hash: DIGEST,
+      decision: 'wait',
+      code: 'approval-required',
+      rule: 'agents.bot.permissions[0]',
+      ok: false,
+    },
+    {
+      run_id: run,
+      step: 2,
+      at: AT,
+      proposal: PROPOSAL_ID,
+      tool: 'crm.sql',
+      event: 'stop',
+      reason: 'approval_required',
+      code: 'approval-required',
+    },
+  ];
+}
+
 /** A past that says how far it is once, and then answers. */
 function fakePast(calls: Recorded[]): Past {
   const past: Past = {
@@ -561,6 +591,7 @@ function fakePast(calls: Recorded[]): Past {
       yield { kind: 'progress', done: 1, of: 2 };
       yield { kind: 'done', answer: REPLAY_REPORT };
     },
+    trace: async (_principal, run) => ({ left: 0, items: traceNamed(run) }),
   };
   return recording(past, calls);
 }

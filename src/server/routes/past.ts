@@ -1,9 +1,9 @@
-/** Questions about the past: for people alone, and nothing is changed by them. */
+/** Questions about the past; nothing is changed by them. */
 import type { Past } from '../../gate/past.ts';
 import { asPerson } from '../auth.ts';
 import { LINES_TYPE, linesOf } from '../lines.ts';
 import type { Log } from '../problem.ts';
-import { REPLAY } from '../shapes/past-shapes.ts';
+import { REPLAY, TRACE_PAGE } from '../shapes/past-shapes.ts';
 import type { Route } from './route.ts';
 
 export function pastRoutes(past: Past, log: Log): readonly Route[] {
@@ -20,6 +20,18 @@ export function pastRoutes(past: Past, log: Log): readonly Route[] {
       answer: LINES_TYPE,
       take: ({ principal, body, signal }) =>
         linesOf(past.replay(asPerson(principal), REPLAY.parse(body), signal), log),
+    },
+    {
+      method: 'GET',
+      path: '/v1/runs/{run}/trace',
+      operationId: 'traceRun',
+      summary: 'What was proposed under a run, step by step; an agent sees its own',
+      access: 'holder',
+      query: null,
+      body: null,
+      status: 200,
+      answer: TRACE_PAGE,
+      take: ({ principal, param }) => past.trace(principal, param('run')),
     },
   ];
 }

@@ -1,6 +1,6 @@
-/** What is asked of the past. The interfaces are in `model/replay.ts`. */
+/** What is asked of the past. The interfaces are in `model/replay.ts` and `model/trace.ts`. */
 import type { ReplayBody } from '../../model/replay.ts';
-import { closed, described } from './schema.ts';
+import { closed, described, list, object, WHOLE } from './schema.ts';
 import { shape, type JsonSchema, type Shape } from './shape.ts';
 
 const SINCE: JsonSchema = {
@@ -28,3 +28,22 @@ export const REPLAY: Shape<ReplayBody> = shape(
   ),
   'request-invalid',
 );
+
+const LINE: JsonSchema = {
+  type: 'object',
+  required: ['run_id', 'step', 'at', 'proposal', 'tool', 'event'],
+  properties: {
+    run_id: { type: 'string' },
+    step: { type: 'integer', minimum: 1 },
+    at: { type: 'integer', description: 'ms since the epoch' },
+    proposal: { type: 'string' },
+    tool: { type: 'string', description: '`target.operation`' },
+    event: { enum: ['tool_call', 'approval', 'effect', 'stop', 'compensated'] },
+  },
+  description: 'with more by its event: see docs/spec/signals.md',
+};
+
+export const TRACE_PAGE: JsonSchema = object({
+  items: list(LINE),
+  left: described(WHOLE, 'older proposals of the run that are not told; 0: the trace is whole'),
+});

@@ -140,4 +140,9 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
     PRIMARY KEY (tenant, agent, target, operation)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- A run is the agent's own word: what it did is looked up when somebody asks.
+  CREATE INDEX proposals_by_run ON proposals (tenant, json_extract(record, '$.draft.run'), id)
+    WHERE json_extract(record, '$.draft.run') IS NOT NULL;
+  `,
 ];

@@ -24,6 +24,7 @@ export class ProposalTable {
   readonly #save: StatementSync;
   readonly #newest: StatementSync;
   readonly #newestOfAgent: StatementSync;
+  readonly #newestOfRun: StatementSync;
   readonly #oldest: StatementSync;
 
   constructor(database: DatabaseSync) {
@@ -38,6 +39,10 @@ export class ProposalTable {
       ORDER BY id DESC LIMIT ?`);
     this.#newestOfAgent = database.prepare(`
       SELECT id FROM proposals WHERE tenant = ? AND agent = ? AND state = ? AND id < ?
+      ORDER BY id DESC LIMIT ?`);
+    this.#newestOfRun = database.prepare(`
+      SELECT id FROM proposals
+      WHERE tenant = ? AND json_extract(record, '$.draft.run') = ? AND id < ?
       ORDER BY id DESC LIMIT ?`);
     this.#oldest = database.prepare(
       'SELECT id FROM proposals WHERE tenant = ? AND state = ? ORDER BY id LIMIT ?',
@@ -76,18 +81,34 @@ export class ProposalTable {
   /** Newest first, without effects. */
   list(tenant: TenantId, filter: ProposalFilter): readonly Proposal[] {
     const limit = Math.min(filter.limit, PAGE_MAX);
-    const { agent, before = AFTER_ALL } = filter;
-    const ids = [...new Set(filter.states ?? STATES)].flatMap((state) =>
-      agent === undefined
-        ? this.#newest.all(tenant, state, before, limit).map(idOf)
-        : this.#newestOfAgent.all(tenant, agent, state, before, limit).map(idOf),
-    );
+    const ids =
+      filter.run === undefined
+        ? this.#idsByState(tenant, filter, limit)
+        : this.#idsOfRun(tenant, filter.run, filter.before, limit);
     const page = ids.toSorted().toReversed().slice(0, limit);
     return page.map((id) => {
       const proposal = this.findWithoutEffects(tenant, id);
       assert(proposal !== undefined, 'an id off the index has its row');
       return proposal;
     });
+  }
+
+  #idsByState(tenant: TenantId, filter: ProposalFilter, limit: number): readonly ProposalId[] {
+    const { agent, before = AFTER_ALL } = filter;
+    return [...new Set(filter.states ?? STATES)].flatMap((state) =>
+      agent === undefined
+        ? this.#newest.all(tenant, state, before, limit).map(idOf)
+        : this.#newestOfAgent.all(tenant, agent, state, before, limit).map(idOf),
+    );
+  }
+
+  #idsOfRun(
+    tenant: TenantId,
+    run: string,
+    before: string = AFTER_ALL,
+    limit: number,
+  ): readonly ProposalId[] {
+    return this.#newestOfRun.all(tenant, run, before, limit).map(idOf);
   }
 
   /** Oldest first. */
