@@ -15,6 +15,8 @@ import type {
 } from '../model/policy.ts';
 import { compileSchema } from './arguments-schema.ts';
 import { compileCondition } from './conditions.ts';
+import { matchesPattern } from './match.ts';
+import type { Surroundings } from './never-holds.ts';
 import {
   many,
   type AmountsShape,
@@ -24,6 +26,7 @@ import {
   type FileShape,
   type LimitShape,
   type MatchShape,
+  type OneOrMany,
   type RouteShape,
   type RuleShape,
   type ThresholdShape,
@@ -33,6 +36,8 @@ import { characterOffset, valueOffset, type Fault, type Path, type Source } from
 
 /** The route that is there without being defined: one approver, whoever, within half an hour. */
 const ROUTE_DEFAULT = 'default';
+/** The gateway's own where the file names none. */
+export const ENVIRONMENT_DEFAULT = 'production';
 const EXPIRES_AFTER_MS_DEFAULT = 30 * 60_000;
 const WARM_UP_DEFAULT = 30;
 const DUPLICATE_WINDOW_MS_DEFAULT = 24 * 3_600_000;
@@ -43,6 +48,7 @@ const AMOUNT_MINOR_MAX = 9_000_000_000_000_000n;
 interface Building {
   readonly source: Source;
   readonly faults: Fault[];
+  readonly file: FileShape;
   readonly defaultRoute: string;
 }
 
@@ -54,7 +60,7 @@ export function buildPolicy(
   faults: Fault[],
 ): Policy {
   const defaultRoute = file.defaultRoute ?? ROUTE_DEFAULT;
-  const building = { source, faults, defaultRoute };
+  const building = { source, faults, file, defaultRoute };
   return {
     digest,
     mode: file.mode ?? 'active',
@@ -182,7 +188,9 @@ function ruleOf(building: Building, rule: RuleShape, index: number): Rule {
     effect: rule.effect,
     match: matchOf(rule.match),
     when:
-      rule.when === undefined ? null : conditionOf(building, rule.when, ['rules', index, 'when']),
+      rule.when === undefined
+        ? null
+        : conditionOf(building, rule.when, ['rules', index, 'when'], rule.match),
     whenText: rule.when ?? null,
     reason: rule.reason,
     route: rule.effect === 'require' ? (rule.route ?? building.defaultRoute) : null,
@@ -218,7 +226,7 @@ function validationOf(
     return [];
   }
   if (holds !== undefined) {
-    const condition = conditionOf(building, holds, [...path, 'holds']);
+    const condition = conditionOf(building, holds, [...path, 'holds'], line.match);
     return condition === null ? [] : [{ ...common, asks: { kind: 'holds', holds: condition } }];
   }
   if (check !== undefined) return [{ ...common, asks: { kind: 'check', query: check } }];
@@ -231,8 +239,40 @@ function validationOf(
   return [];
 }
 
-function conditionOf(building: Building, text: string, path: Path): Rule['when'] {
-  const condition = compileCondition(text);
+/** What a condition can meet in this file, and where its line matches. */
+function surroundingsOf(file: FileShape, match: MatchShape | undefined): Surroundings {
+  const targets = Object.keys(file.targets ?? {});
+  const agents = Object.keys(file.agents ?? {});
+  const everybody = [...agents, ...Object.keys(file.people ?? {})];
+  const matching = (names: readonly string[], patterns: OneOrMany<string> | undefined) =>
+    patterns === undefined
+      ? names
+      : names.filter((name) => many(patterns).some((each) => matchesPattern(each, name)));
+  const classes =
+    match?.class === undefined ? [] : [['operation.class', many(match.class)] as const];
+  const kinds = match?.agent === undefined ? [] : [['principal.kind', ['agent']] as const];
+  return {
+    values: new Map([
+      ['operation.target', targets],
+      ['principal.name', everybody],
+    ]),
+    matched: new Map<string, readonly string[]>([
+      ['environment', [file.environment ?? ENVIRONMENT_DEFAULT]],
+      ['operation.target', matching(targets, match?.target)],
+      ['principal.name', match?.agent === undefined ? everybody : matching(agents, match.agent)],
+      ...kinds,
+      ...classes,
+    ]),
+  };
+}
+
+function conditionOf(
+  building: Building,
+  text: string,
+  path: Path,
+  match: MatchShape | undefined,
+): Rule['when'] {
+  const condition = compileCondition(text, surroundingsOf(building.file, match));
   if (condition.kind === 'compiled') return condition.holds;
   const offset = characterOffset(building.source, path, condition.offset);
   building.faults.push({ offset, message: condition.message });

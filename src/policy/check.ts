@@ -2,7 +2,8 @@
 import { isJsonObject, type Json } from '../lib/json.ts';
 import { nearest } from '../lib/nearest.ts';
 import type { Policy } from '../model/policy.ts';
-import { isPattern } from './match.ts';
+import { isPattern, matchesPattern } from './match.ts';
+import { ENVIRONMENT_DEFAULT } from './build.ts';
 import { mayRelease } from './release.ts';
 import { routeSatisfied } from './route.ts';
 import { many, pathText, type FileShape, type MatchShape, type PermissionShape } from './shape.ts';
@@ -168,9 +169,26 @@ function matchFaults(file: FileShape): readonly Found[] {
     found.push(
       ...unknownNames([...path, 'target'], 'a target', match?.target, targets, 'targets'),
       ...unknownNames([...path, 'agent'], 'an agent', match?.agent, agents, 'agents'),
+      // What is permitted elsewhere permits nothing here, and is told by `policy explain`.
+      ...(path[0] === 'agents'
+        ? []
+        : elsewhere([...path, 'environment'], match?.environment, file)),
     );
   }
   return found;
+}
+
+/** A line for other gateways alone would never match here. */
+function elsewhere(
+  path: Path,
+  names: MatchShape['environment'],
+  file: FileShape,
+): readonly Found[] {
+  const here = file.environment ?? ENVIRONMENT_DEFAULT;
+  const all = many(names);
+  if (all.length === 0 || all.some((each) => matchesPattern(each, here))) return [];
+  const message = `expected this gateway's environment, \`${here}\`, found ${all.map((each) => `\`${each}\``).join(', ')}; change it or remove the line: it would never match`;
+  return [{ path, message }];
 }
 
 function unknownNames(
@@ -182,7 +200,10 @@ function unknownNames(
 ): readonly Found[] {
   return many(names).flatMap((name, index) => {
     const at = typeof names === 'string' ? path : [...path, index];
-    return isPattern(name) ? [] : unknown(at, what, name, known, section);
+    if (!isPattern(name)) return unknown(at, what, name, known, section);
+    if (known.length === 0 || known.some((each) => matchesPattern(name, each))) return [];
+    const message = `expected ${what} of \`${section}\` in ${pathText(path)}, found \`${name}\`, which none of them matches; change it or remove it here`;
+    return [{ path: at, message }];
   });
 }
 

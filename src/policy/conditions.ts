@@ -11,6 +11,7 @@ import { Decimal } from '../lib/decimal.ts';
 import type { RuleFacts } from '../model/policy.ts';
 import { LINEAR_MATCHES, linearMatches } from './linear-matches.ts';
 import { meterNodes } from './metered.ts';
+import { neverHolds, type Surroundings } from './never-holds.ts';
 import { childrenOf } from './nodes.ts';
 import {
   contextOf,
@@ -36,10 +37,11 @@ export type Condition =
   | { readonly kind: 'invalid'; readonly offset: number; readonly message: string };
 
 /**
- * Parses and type-checks a CEL condition. `holds` throws where the condition cannot be evaluated:
+ * Parses and type-checks a CEL condition, and where its surroundings are given, finds whether it can
+ * hold at all. `holds` throws where the condition cannot be evaluated:
  * a missing key, a wrong type, an overflow, rows, columns or value that the plan does not have in full.
  */
-export function compileCondition(text: string): Condition {
+export function compileCondition(text: string, surroundings?: Surroundings): Condition {
   const parsed = attempt(() => ENVIRONMENT.parse(text));
   if (!parsed.ok) return invalid(parsed.thrown);
   const expression = parsed.value;
@@ -55,9 +57,19 @@ export function compileCondition(text: string): Condition {
       'expected no loop inside a loop, since its time would grow with the square of what an agent sends; move the inner one out';
     return { kind: 'invalid', offset: inner.start, message };
   }
+  if (surroundings !== undefined) {
+    const dead = neverHolds(expression.ast, surroundings, constantOf);
+    if (dead !== undefined) return { kind: 'invalid', ...dead };
+  }
   const meter = new Meter();
   meterNodes(expression.ast, meter);
   return { kind: 'compiled', holds: (facts) => ask(expression, meter, facts) };
+}
+
+function constantOf(text: string): unknown {
+  const parsed = ENVIRONMENT.parse(text);
+  const answer: unknown = parsed.check().valid ? parsed({}) : undefined;
+  return answer;
 }
 
 /** Lets the conditions of the next stage have all the steps of one. */

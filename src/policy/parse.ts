@@ -1,7 +1,7 @@
 import { digestJson, type Digest } from '../lib/canonical.ts';
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import type { Configuration, TargetConfiguration } from '../model/policy.ts';
-import { buildPolicy } from './build.ts';
+import { buildPolicy, ENVIRONMENT_DEFAULT } from './build.ts';
 import { checkReferences } from './check.ts';
 import { checkShape, type FileShape } from './shape.ts';
 import { plainValue, readSource, refuse, valueOffset, type Fault } from './source.ts';
@@ -32,7 +32,7 @@ export function parseConfiguration(text: string, fileName: string): Configuratio
   if (faults.length > 0) refuse(source, faults);
   return {
     tenant: file.tenant ?? 'default',
-    environment: file.environment ?? 'production',
+    environment: file.environment ?? ENVIRONMENT_DEFAULT,
     listen,
     allowedHosts: file.allowedHosts ?? [],
     targets: targetsOf(file),

@@ -291,8 +291,10 @@ function isLacking({ name, asks }: Validation, facts: PolicyFacts): boolean {
       }
     case 'schema':
       return !facts.compensation && asks.faults(facts.args).length > 0;
-    case 'check':
-      return !(facts.plan.checks ?? []).some((each) => each.name === name && each.holds);
+    case 'check': {
+      const results = (facts.plan.checks ?? []).filter((each) => each.name === name);
+      return results.length === 0 || results.some(({ holds }) => !holds);
+    }
   }
 }
 

@@ -45,11 +45,11 @@ function failures({ name, asks }: Validation, facts: PolicyFacts): readonly stri
       // The arguments of a compensation are the gate's own.
       return facts.compensation ? [] : asks.faults(facts.args);
     case 'check': {
-      const result = facts.plan.checks?.find((each) => each.name === name);
-      if (result === undefined) {
+      const results = (facts.plan.checks ?? []).filter((each) => each.name === name);
+      if (results.length === 0) {
         return [`the check was not run on ${quote(facts.target)}, so it denies`];
       }
-      return result.holds ? [] : [result.message ?? ''];
+      return results.flatMap(({ holds, message }) => (holds ? [] : [message ?? '']));
     }
   }
 }

@@ -18,10 +18,10 @@ const CONDITIONS = [
   'args.n == 1',
   'risk.score > 40 || risk.level == "critical"',
   'effect.rows.exists(r, r.kind == "delete")',
-  'operation.class == "update"',
+  'operation.class == "update" || args.n == 1',
   'effect.valueMinor["GBP"] > 500',
   'has(args.n) && args.n > 1',
-  'principal.kind == "person"',
+  'principal.kind == "person" || effect.records > 2',
 ];
 
 // ---- random policies, as files: what loads is what is tested
@@ -32,7 +32,7 @@ const patterns = (names: readonly string[], ...globs: string[]) =>
 const match = fc.record(
   {
     agent: patterns(AGENTS, 'b*'),
-    environment: fc.constantFrom('production', 'prod*', 'staging'),
+    environment: fc.constantFrom('production', 'prod*', ['staging', 'production']),
     target: patterns(TARGETS, '*'),
     operation: fc.constantFrom('sql', 's*', 'other'),
     resource: patterns(RESOURCES, 'public.*', '*.log'),
@@ -95,7 +95,7 @@ const validation = fc.oneof(
   fc.record(
     {
       match,
-      holds: fc.constantFrom('effect.records < 8', 'args.n != 3', 'operation.class != "delete"'),
+      holds: fc.constantFrom('effect.records < 8', 'args.n != 3', 'effect.recordsDeleted == 0'),
     },
     { requiredKeys: ['holds'] },
   ),
