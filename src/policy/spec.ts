@@ -293,7 +293,7 @@ function isLacking({ name, asks }: Validation, facts: PolicyFacts): boolean {
       return !facts.compensation && asks.faults(facts.args).length > 0;
     case 'check': {
       const results = (facts.plan.checks ?? []).filter((each) => each.name === name);
-      return results.length === 0 || results.some(({ holds }) => !holds);
+      return results.length === 0 || results.some((each) => !each.holds);
     }
   }
 }
