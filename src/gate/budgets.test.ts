@@ -6,7 +6,15 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Fault } from '../../test/support/fake-target.ts';
-import { agent, human, need, setDraft, testGate, type TestGate } from '../../test/support/gate.ts';
+import {
+  agent,
+  chainDraft,
+  human,
+  need,
+  setDraft,
+  testGate,
+  type TestGate,
+} from '../../test/support/gate.ts';
 import type { Result } from '../model/result.ts';
 
 const bot = agent('bot');
@@ -80,6 +88,21 @@ for (const per of ['', 'tenant', 'target', 'resource']) {
     assert.equal(applied(await burst(world, 40, spread)), MAX);
   });
 }
+
+test('many writes in one chain, and many chains at once, spend step by step', async () => {
+  const { gate, target } = await testGate({ policy: policyWith(budget('pace', 'tenant')) });
+  const chain = (n: number, steps: number) =>
+    chainDraft(Array.from({ length: steps }, (_, step) => ['kv', `c${n}-${step}`, 'x'] as const));
+  assert.equal((await gate.propose(bot, chain(0, MAX + 1))).code, 'budget-exceeded');
+  assert.equal(target.committed.length, 0);
+  const results = await Promise.all(
+    Array.from({ length: 9 }, (_, n) => gate.propose(need(writers[n % 3]), chain(n + 1, 2))),
+  );
+  assert.equal(applied(results), 2, 'four writes of five, and no half chain');
+  assert.deepEqual((await gate.budgets(ann)).items[0]?.left, 1);
+  assert.equal((await gate.propose(bot, setDraft('a', 'x'))).state, 'applied');
+  assert.equal((await gate.propose(bot, setDraft('b', 'x'))).code, 'budget-exceeded');
+});
 
 test('a budget per agent and one of the tenant both hold', async () => {
   const policy = policyWith(budget('own', 'agent', 2), budget('all', 'tenant', 5));
