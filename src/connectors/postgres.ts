@@ -18,12 +18,12 @@ import {
 } from './connector.ts';
 import { listResources } from './postgres/catalog/resources.ts';
 import { openAmountsCheck } from './postgres/measure/amounts.ts';
-import { applyWrite, dropFilled } from './postgres/apply.ts';
+import { applyWrite } from './postgres/apply.ts';
 import { refusalOf } from './postgres/measure/at-step.ts';
 import type { CarryContext, Surroundings } from './postgres/measure/carry.ts';
 import { holdWrite } from './postgres/hold.ts';
 import { LearntMasks } from './postgres/measure/learn.ts';
-import { carry } from './postgres/measure/measure.ts';
+import { Callers } from './postgres/catalog/callers.ts';
 import { readStructure } from './postgres/catalog/structure.ts';
 import { openRolesCheck } from './postgres/roles/findings.ts';
 import { openParser } from './postgres/text/parse.ts';
@@ -32,13 +32,12 @@ import {
   OPERATIONS,
   proposedWrite,
   type ProposedContext,
-  type ProposedWrite,
 } from './postgres/proposed/proposed.ts';
+import { planWrite, type Previews } from './postgres/plan.ts';
 import { proposedSteps } from './postgres/proposed/steps.ts';
 import { BulkShapes, KeyedQueue } from './postgres/session/queue.ts';
 import { openReads } from './postgres/read/read.ts';
 import { openReceipts } from './postgres/session/receipts.ts';
-import { provedApart } from './postgres/undo/proof.ts';
 import { asRefusal } from './postgres/session/refusals.ts';
 import { openSessions } from './postgres/session/session.ts';
 import {
@@ -49,8 +48,7 @@ import {
 import { checkShadow, planOn } from './postgres/shadow.ts';
 import { openWitnesses } from './postgres/session/snapshot.ts';
 import { OPERATION_SCHEMAS } from './postgres/proposed/structured-schemas.ts';
-import { roleFor } from './postgres/undo/take-back.ts';
-import { shapeOf, type Write } from './postgres/measure/teacher.ts';
+import { statementsOf, type Write } from './postgres/measure/teacher.ts';
 
 export const postgres: Connector = { kind: 'postgres', open: openPostgresTarget };
 
@@ -197,6 +195,7 @@ function layGround(settings: PostgresSettings, urls: TargetUrls, lent: Lent): Su
     receipts: openReceipts(sessions, settings),
     witnesses: openWitnesses(evidence ?? writer, settings),
     learnt: new LearntMasks(),
+    callers: new Callers(sessions),
     evidence: lent.evidence,
   };
 }
@@ -242,69 +241,6 @@ function contextOf(
 /** Where one pass would not do: a compensation, and what is previewed elsewhere. */
 function isPlannedFirst({ shadow }: PostgresSettings, { compensated }: HoldRequest): boolean {
   return shadow !== undefined || compensated !== null;
-}
-
-function planWrite(
-  context: CarryContext,
-  write: Write,
-  { previews, signal }: { readonly previews: Previews; readonly signal: AbortSignal },
-): Promise<PlanAnswer> {
-  const measured = async (): Promise<PlanAnswer> => {
-    const { sessions } = context;
-    const carried = await sessions.write(
-      signal,
-      async (session) => {
-        const done = await carry(session, write, { receipt: null }, context);
-        if (done === 'earlier') throw new Error('a preview has no receipt');
-        await session.client.query('ROLLBACK');
-        return done;
-      },
-      await roleFor(write, context, signal),
-    );
-    const reversibility = await provedApart(context, carried, signal);
-    await dropFilled(context, carried);
-    const { effects, effectsOmitted } = carried.plan;
-    const isBulk = effects.length + effectsOmitted > BULK_ROWS;
-    const shape = shapeOf(write);
-    if (isBulk && shape !== null) previews.bulk.add(shape);
-    return { kind: 'planned', plan: { ...carried.plan, reversibility } };
-  };
-  const key = bulkKey(write, previews.bulk);
-  return key === null ? measured() : previews.queue.run(key, signal, measured);
-}
-
-/** Large previews of one table run one after the other; null for those that are not known to be. */
-function bulkKey(write: Write, bulk: BulkShapes): string | null {
-  if (write.kind === 'inverse') {
-    const { plan } = write.compensated;
-    return plan.effects.length + plan.effectsOmitted > BULK_ROWS ? plan.resource : null;
-  }
-  const writes = statementsOf(write);
-  const isBulk = writes.some(({ copy }) => copy !== undefined) || bulk.has(shapeOf(write) ?? '');
-  const [first] = writes;
-  if (!isBulk || first === undefined) return null;
-  const { target } = first.statement;
-  return `${target.schema ?? ''}.${target.name}`;
-}
-
-/** What the agent's write is made of; nothing of the inverse. */
-function statementsOf(write: Write): readonly ProposedWrite[] {
-  switch (write.kind) {
-    case 'statement':
-      return [write];
-    case 'steps':
-      return write.steps;
-    case 'inverse':
-      return [];
-  }
-}
-
-const BULK_ROWS = 1_000;
-
-/** What keeps large previews out of each other's way. */
-interface Previews {
-  readonly queue: KeyedQueue;
-  readonly bulk: BulkShapes;
 }
 
 async function probe(

@@ -75,7 +75,7 @@ async function transact(
   if (digest(carried.plan) !== planDigest) {
     await session.client.query('ROLLBACK');
     await dropFilled(context, carried);
-    return { kind: 'drifted', plan: carried.plan };
+    return { kind: 'drifted', plan: await context.callers.addTo(carried.plan) };
   }
   try {
     return await commit(context, session, { carried, key, journal, attempt });

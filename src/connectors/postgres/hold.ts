@@ -30,7 +30,8 @@ export async function holdWrite(
     const opening = { receipt: { key: request.key, planDigest: null } };
     const carried = await carry(lent.session, write, opening, context);
     if (carried !== 'earlier' && !couldProveMore(context, carried)) {
-      return new HeldWrite(context, lent, carried, request.key);
+      const plan = await context.callers.addTo(carried.plan);
+      return new HeldWrite(context, lent, { ...carried, plan }, request.key);
     }
     if (carried !== 'earlier') {
       await lent.session.client.query('ROLLBACK');

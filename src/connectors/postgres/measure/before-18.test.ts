@@ -1,6 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { after, before, test } from 'node:test';
 import { startPostgres, type Postgres } from '../../../../support/postgres.ts';
+import { digestTables } from '../../../../test/support/dump.ts';
 import { openTargetBench, type TargetBench } from '../../../../test/support/postgres-target.ts';
 
 /** Before version 18 RETURNING has no old row; this runs where such a server is on the PATH. */
@@ -88,4 +89,34 @@ test('concurrent writers to one row never see a wrong image', async () => {
     }
   };
   await Promise.all([writer(), writer(), writer(), writer()]);
+});
+
+test('steps that change the same rows again, move them, and upsert them come back', async () => {
+  const state = await digestTables(bench.admin, ['public']);
+  const asked = bench.askSteps(
+    `UPDATE accounts SET balance = balance + 1 WHERE a < 4`,
+    `UPDATE accounts SET b = 'moved' WHERE a = 1`,
+    `INSERT INTO accounts VALUES (1, 'moved', 70), (2, 'b2', 71), (9000, 'new', 72)
+     ON CONFLICT (a, b) DO UPDATE SET balance = excluded.balance`,
+    `UPDATE events SET day = day + 10 WHERE id IN (1, 2)`,
+    `UPDATE events SET kind = 'k2' WHERE id < 4`,
+    `UPDATE events SET day = 1 WHERE id = 1`,
+    'DELETE FROM accounts WHERE a = 2',
+    'UPDATE loose SET n = n + 1',
+  );
+  const answer = await bench.plan(asked);
+  assert(answer.kind === 'planned', JSON.stringify(answer));
+  const { plan } = answer;
+  assert.equal(
+    plan.steps?.[2]?.plan.headline,
+    '2 updates in public.accounts, 1 insert into public.accounts',
+  );
+  const moved = plan.effects.find(({ after: image }) => image?.['b'] === 'moved');
+  assert.deepEqual(
+    [moved?.kind, moved?.before?.['b'], moved?.after?.['balance']],
+    ['update', 'b1', '70'],
+  );
+  const inverse = await bench.carriedOut(asked);
+  await bench.carriedOut(inverse);
+  assert.equal(await digestTables(bench.admin, ['public']), state);
 });

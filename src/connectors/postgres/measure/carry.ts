@@ -3,6 +3,7 @@ import type { Digest } from '../../../lib/canonical.ts';
 import type { ProposalId, WriteKey } from '../../../model/ids.ts';
 import type { Effect, EvidenceReference, Plan } from '../../../model/plan.ts';
 import type { EvidenceFiles, PlanCheck, PlanRequest } from '../../../model/ports.ts';
+import type { Callers } from '../catalog/callers.ts';
 import type { LearntMasks } from './learn.ts';
 import type { Parser } from '../text/parse.ts';
 import type { Receipts } from '../session/receipts.ts';
@@ -19,6 +20,8 @@ export interface Surroundings {
   /** Connections that see the database as it was when a write began. */
   readonly witnesses: Witnesses;
   readonly learnt: LearntMasks;
+  /** What is told of functions that depend on tables. */
+  readonly callers: Callers;
   /** Where images go that are too many for a plan; undefined: they are not kept. */
   readonly evidence: EvidenceFiles | undefined;
 }

@@ -93,6 +93,15 @@ export async function proofFor(
   return proofOf(lane, context, { plan, tallied, receipts });
 }
 
+/** Says it of a plan, and of its steps: one can be taken back as the whole can, which is never done by halves. */
+export function withReversibility(plan: Plan, reversibility: Reversibility): Plan {
+  if (plan.steps === undefined) return { ...plan, reversibility };
+  const steps = plan.steps.map(({ operation, plan: step }) => {
+    return { operation, plan: Object.assign({}, step, { reversibility }) };
+  });
+  return { ...plan, reversibility, steps };
+}
+
 /** A masked amount would pass every limit unseen. */
 export function checkAmountsKnown(
   catalog: Catalog,

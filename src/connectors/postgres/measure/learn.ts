@@ -1,6 +1,7 @@
 /** What two runs of the same write tell of its masks: a column whose values differ by the run alone. */
 import type { Table } from '../catalog/catalog.ts';
 import type { Change } from './change.ts';
+import type { TextRow } from '../session/rows.ts';
 
 /** Updated rows that are compared one by one; of created ones every row counts. */
 const SAMPLE_ROWS = 1_000;
@@ -13,9 +14,8 @@ export type Learnt = ReadonlyMap<string, ReadonlySet<string>>;
 
 interface Seen {
   readonly table: Table;
-  /** And those that an earlier step of the same transaction made or changed. */
   created: number;
-  /** For each column a sum over these rows' values that does not hang on their order. */
+  /** For each column a sum over the created rows' values that does not hang on their order. */
   readonly sums: number[];
   /** Images after by image before. */
   readonly updated: Map<string, Change>;
@@ -31,12 +31,9 @@ export class Sample {
       const { table, values } = change.after;
       const seen = this.#tables.get(table.oid) ?? newlySeen(table);
       this.#tables.set(table.oid, seen);
-      // What an earlier step left may differ by the run as well, so it finds no row again.
-      if (change.before === null || change.again === true) {
+      if (change.before === null) {
         seen.created += 1;
-        for (let at = 0; at < table.columns.length; at += 1) {
-          seen.sums[at] = ((seen.sums[at] ?? 0) + hashOf(values[at] ?? null)) % 2 ** 52;
-        }
+        addUp(seen.sums, values);
       } else if (seen.updated.size < SAMPLE_ROWS) {
         seen.updated.set(JSON.stringify(change.before.values), change);
       }
@@ -71,6 +68,37 @@ function compareInto(columns: Set<string>, seen: Seen, other: Seen): void {
     for (const [at, { name }] of seen.table.columns.entries()) {
       if (after.values[at] !== change.after?.values[at]) columns.add(name);
     }
+  }
+  compareAgain(columns, seen, other);
+}
+
+/** What an earlier step left may differ by the run as well, so its rows are compared all together. */
+function compareAgain(columns: Set<string>, seen: Seen, other: Seen): void {
+  const mine = onlyIn(seen, other);
+  const theirs = onlyIn(other, seen);
+  if (mine.rows !== theirs.rows) return;
+  for (const [at, { name }] of seen.table.columns.entries()) {
+    if (mine.sums[at] !== theirs.sums[at]) columns.add(name);
+  }
+}
+
+function onlyIn(
+  one: Seen,
+  other: Seen,
+): { readonly rows: number; readonly sums: readonly number[] } {
+  const sums: number[] = [];
+  let rows = 0;
+  for (const [before, { again, after }] of one.updated) {
+    if (again !== true || after === null || other.updated.has(before)) continue;
+    rows += 1;
+    addUp(sums, after.values);
+  }
+  return { rows, sums };
+}
+
+function addUp(sums: number[], values: TextRow): void {
+  for (const [at, value] of values.entries()) {
+    sums[at] = ((sums[at] ?? 0) + hashOf(value)) % 2 ** 52;
   }
 }
 

@@ -13,7 +13,7 @@ import type { Doing } from './run.ts';
 import type { Teacher } from './teacher.ts';
 import type { Statement } from '../text/statement.ts';
 import type { RelationName } from '../text/tree.ts';
-import { runStatement, type Lane, type Take } from './write.ts';
+import { runStatement, type Lane, type Taking } from './write.ts';
 
 export interface Preparing {
   readonly context: CarryContext;
@@ -35,7 +35,7 @@ export async function prepareStatement(
   return {
     catalog,
     written: statement.written,
-    run: (own, take) => runProposed(own, catalog, write, take),
+    run: (own, take, isAgain) => runProposed(own, catalog, write, { take, isAgain }),
     receipts,
     gathering: { catalog, masks, guarded: guardedOf(statement, catalog), sampled: true },
   };
@@ -57,9 +57,9 @@ export async function runProposed(
   lane: Lane,
   catalog: Catalog,
   write: ProposedWrite,
-  take: Take | null,
+  taking: Taking,
 ): Promise<DirectRows | null> {
-  if (write.copy === undefined) return runStatement(lane, catalog, write, take);
+  if (write.copy === undefined) return runStatement(lane, catalog, write, taking);
   await runCopy(lane.session, catalog.target, write.copy);
   return null;
 }

@@ -27,8 +27,11 @@ export interface Doing {
   readonly catalog: Catalog;
   /** What the statement names to write to. */
   readonly written: readonly RelationName[];
-  /** Runs it; null where it returned nothing of its rows. `take` as in `runStatement`. */
-  readonly run: (lane: Lane, take: Take | null) => Promise<DirectRows | null>;
+  /**
+   * Runs it; null where it returned nothing of its rows. With `isAgain` the snapshot is older than what
+   * it finds.
+   */
+  readonly run: (lane: Lane, take: Take, isAgain: boolean) => Promise<DirectRows | null>;
   /** Rows of the receipt table that this transaction has written itself. */
   readonly receipts: number;
   readonly gathering: GatheringOptions;
@@ -70,12 +73,13 @@ export async function measureRun(lane: Lane, context: CarryContext, doing: Doing
   let gathering = new Gathering(context, doing.gathering);
   try {
     const isAgain = since !== undefined && treeOf(catalog).some(({ oid }) => since.isChanged(oid));
-    const direct = await doing.run(lane, isAgain ? null : (changes) => gathering.take(changes));
+    const take: Take = (changes) => gathering.take(isAgain ? changes.map(asAgain) : changes);
+    const direct = await doing.run(lane, take, isAgain);
     const footprint =
       (await since?.footprint()) ?? (await readFootprint(lane.session, context.settings, receipts));
     const changed = footprint.relations.filter(isChanged);
     const own = changed.filter(({ oid }) => direct?.isOf(oid) === true);
-    const explained = !isAgain && direct?.isWhole === true && isExplained(own, direct.counts);
+    const explained = direct?.isWhole === true && isExplained(own, direct.counts);
     if (!explained) {
       await gathering.discard();
       gathering = new Gathering(context, doing.gathering);
@@ -86,6 +90,11 @@ export async function measureRun(lane: Lane, context: CarryContext, doing: Doing
     await gathering.discard();
     throw error;
   }
+}
+
+/** What is there before may be what an earlier step left. */
+function asAgain({ kind, before, after }: Change): Change {
+  return before === null ? { kind, before, after } : { kind, before, after, again: true };
 }
 
 export function isChanged({ kind, created, updated, deleted }: Touched): boolean {

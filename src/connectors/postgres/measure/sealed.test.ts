@@ -7,6 +7,7 @@ import type { JsonObject } from '../../../lib/json.ts';
 import { newProposalId, type ProposalId } from '../../../model/ids.ts';
 import { planDigest } from '../../../model/plan.ts';
 import { Refused } from '../../connector.ts';
+import { Callers } from '../catalog/callers.ts';
 import type { Carried, CarryContext } from './carry.ts';
 import { openParser, type Parser } from '../text/parse.ts';
 import { carryFull } from './full.ts';
@@ -126,6 +127,7 @@ async function openLane(schema: string, given: JsonObject = {}): Promise<Lane> {
     receipts,
     witnesses,
     learnt: new LearntMasks(),
+    callers: new Callers(sessions),
     evidence: undefined,
     permits: () => true,
     recordsMax: undefined,

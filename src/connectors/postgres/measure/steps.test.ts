@@ -218,20 +218,22 @@ test('a row that was there, and that a child’s key locked, is told in each lat
   const steps = [
     `INSERT INTO kids VALUES (90, 2, 'x')`,
     'UPDATE parents SET n = n + 1 WHERE id = 2',
-    'UPDATE parents SET n = n + 10 WHERE id = 2',
+    // A MERGE returns nothing, so that the table is compared.
+    'MERGE INTO parents p USING (VALUES (2), (3)) v(i) ON p.id = i WHEN MATCHED THEN UPDATE SET n = n + 10',
     'DELETE FROM kids WHERE parent = 2',
     'DELETE FROM parents WHERE id = 2',
   ];
   const plan = await planned(...steps);
   assert.deepEqual(inSteps(plan, 'n').slice(1, 3), [
     ['update parents 2: 0 → 1'],
-    ['update parents 2: 1 → 11'],
+    ['update parents 2: 1 → 11', 'update parents 3: 0 → 10'],
   ]);
   assert.deepEqual(inSteps(plan, 'n').at(-1), ['delete parents 2: 11 → -']);
   assert.deepEqual(told(plan, 'id').toSorted(), [
     'delete kids 1: 1 → -',
     'delete kids 6: 6 → -',
     'delete parents 2: 2 → -',
+    'update parents 3: 3 → 3',
   ]);
   await thereAndBack(...steps);
 });
@@ -532,4 +534,18 @@ test('a held chain is kept as it was measured, with its steps in the digest', as
   assert.notEqual(planDigest('t', 'sql', held.plan), planDigest('t', 'sql', bare));
   assert.equal((await held.commit()).kind, 'applied');
   assert.deepEqual(await bench.rows('SELECT v FROM kids WHERE id = 1'), ['k112']);
+});
+
+test('a check is asked once, of what all steps leave', async () => {
+  const asked = {
+    ...bench.askSteps(
+      `UPDATE keyless SET b = 'gone' WHERE a = 2`,
+      `UPDATE keyless SET b = 'back' WHERE a = 2`,
+    ),
+    checks: [{ name: 'back', query: `SELECT bool_and(b = 'back') FROM keyless WHERE a = 2` }],
+  };
+  const answer = await bench.plan(asked);
+  assert(answer.kind === 'planned', JSON.stringify(answer));
+  assert.deepEqual(answer.plan.checks, [{ name: 'back', holds: true, message: null }]);
+  assert(answer.plan.steps?.every(({ plan }) => plan.checks === undefined));
 });

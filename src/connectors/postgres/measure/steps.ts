@@ -8,19 +8,13 @@
  * P4 What is deferred to the commit runs after the last step and is counted with it.
  */
 import { mergePlans } from '../../../model/merge.ts';
-import {
-  measure,
-  PLAN_BOUNDS,
-  type Plan,
-  type Reversibility,
-  type StepPlan,
-} from '../../../model/plan.ts';
+import { measure, PLAN_BOUNDS, type Plan, type StepPlan } from '../../../model/plan.ts';
 import { Refused } from '../../connector.ts';
 import { atStep, Faults } from './at-step.ts';
 import type { Carried, CarryContext, Opening } from './carry.ts';
 import { readCatalog, type Catalog } from '../catalog/catalog.ts';
 import { refuseCheaplyWithin } from './cheaply.ts';
-import { checkAmountsKnown, measured, proofFor } from './conclude.ts';
+import { checkAmountsKnown, measured, proofFor, withReversibility } from './conclude.ts';
 import { openGuards } from './guards.ts';
 import { ROWS_MEASURED_MAX } from './images.ts';
 import {
@@ -84,7 +78,7 @@ export async function runSteps(
   const reversibility = isAgreed ? plan.reversibility : await proofFor(lane, context, found);
   const isMasked = plan.maskedColumns.length > 0;
   return {
-    plan: reversibleAs(plan, reversibility),
+    plan: withReversibility(plan, reversibility),
     filled: isMasked ? net.tallied.filled : null,
     filledEvidence: isMasked ? net.tallied.filledEvidence : null,
     transaction: footprint.transaction,
@@ -101,6 +95,8 @@ async function clear(
   const catalogs: Catalog[] = [];
   for (const [at, { statement, request }] of steps.entries()) {
     await faults.check(at, async () => {
+      // Each look-up sets back what the transaction began with: planned anew it takes ten times as long.
+      await session.client.query('SET LOCAL plan_cache_mode = force_generic_plan');
       const catalog = await readCatalog(session, statement, settings);
       checkPermitted(catalog, request.permits);
       openGuards(settings, guardedOf(statement, catalog));
@@ -181,7 +177,7 @@ async function carryStep(
   const doing: Doing = {
     catalog,
     written: step.statement.written,
-    run: (own, take) => runProposed(own, catalog, step, take),
+    run: (own, take, isAgain) => runProposed(own, catalog, step, { take, isAgain }),
     receipts,
     gathering: {
       catalog,
@@ -294,12 +290,4 @@ function wholeOf(done: readonly Stepped[], net: Tallied, masks: Masks): Plan {
     resourceSize: sizes.length === 0 ? null : Math.min(...sizes),
     steps,
   };
-}
-
-/** A step can be taken back as the whole can, which is never done by halves. */
-function reversibleAs(plan: Plan, reversibility: Reversibility): Plan {
-  const steps = (plan.steps ?? []).map(({ operation, plan: step }) => {
-    return { operation, plan: { ...step, reversibility } };
-  });
-  return { ...plan, reversibility, steps };
 }

@@ -1,4 +1,5 @@
 /** Learns which columns only the commit knows, by comparing runs of one write. */
+import { digestJson } from '../../../lib/canonical.ts';
 import type { Compensated, StepRequest } from '../../../model/ports.ts';
 import type { CarryContext } from './carry.ts';
 import { merged, type Learnt, type Sample } from './learn.ts';
@@ -18,6 +19,18 @@ export type Write =
 /** One of several statements. */
 export interface StepWrite extends ProposedWrite {
   readonly request: StepRequest;
+}
+
+/** What the agent's write is made of; nothing of the inverse. */
+export function statementsOf(write: Write): readonly ProposedWrite[] {
+  switch (write.kind) {
+    case 'statement':
+      return [write];
+    case 'steps':
+      return write.steps;
+    case 'inverse':
+      return [];
+  }
 }
 
 /** What an error of the server may be about. */
@@ -85,8 +98,8 @@ export function shapeOf(write: Write): string | null {
     case 'statement':
       return write.statement.text;
     case 'steps':
-      // No statement is a JSON list.
-      return JSON.stringify(write.steps.map(({ statement }) => statement.text));
+      // Short, as it is kept; no statement looks like it.
+      return digestJson(write.steps.map(({ statement }) => statement.text));
     case 'inverse':
       return null;
   }

@@ -25,20 +25,26 @@ export interface Lane {
 
 export type Take = (changes: readonly Change[]) => Promise<void>;
 
+/** Who takes what comes back, and whether an earlier step of the transaction changed the table. */
+export interface Taking {
+  readonly take: Take;
+  readonly isAgain: boolean;
+}
+
 /**
  * Runs the statement as it was checked, in the session's transaction, where it can with our RETURNING
  * added. Null where nothing comes back: a view, a table with rules, MERGE, writes inside WITH.
  *
  * Before PostgreSQL 18 the images before an update are looked up by key in the snapshot. Where that
  * cannot tell (a key that changes, a table without one) the answer is not whole, and nothing is to be
- * taken of what was handed over. Without `take`, where the snapshot is older than what the statement
- * finds, nothing is looked up or handed over.
+ * taken of what was handed over. With `isAgain` the snapshot is older than what the statement finds, so
+ * nothing is looked up there.
  */
 export async function runStatement(
   lane: Lane,
   catalog: Catalog,
   write: StatementWrite,
-  take: Take | null,
+  { take, isAgain }: Taking,
 ): Promise<DirectRows | null> {
   const { statement, parameters } = write;
   const { client } = lane.session;
@@ -54,10 +60,10 @@ export async function runStatement(
   const { resource } = catalog.target;
   await streamRows(client, { ...query, table: resource }, async (rows) => {
     if (rows.length === 0) return;
-    const found = { rows, list, direct, canLookUp: take !== null };
+    const found = { rows, list, direct, canLookUp: !isAgain };
     const changes = await changesOf(lane, catalog, statement, found);
     for (const change of changes) direct.note(change);
-    if (direct.isWhole) await take?.(changes);
+    if (direct.isWhole) await take(changes);
   });
   return direct;
 }

@@ -218,8 +218,7 @@ class Loan implements Lent, Session {
 
   async resetWithin(): Promise<void> {
     if (this.#state === undefined) return;
-    await this.client.query(`CLOSE ALL; ${resetSql(this.#state.identity)}`);
-    await dropPrepared(this.client);
+    await dropPrepared(this.client, `CLOSE ALL; ${resetSql(this.#state.identity)}`);
   }
 
   touch(): void {
