@@ -5,6 +5,7 @@ import { addPolicyDiff } from './policy-diff.ts';
 import { addPolicyExplain } from './policy-explain.ts';
 import { addPolicyHistory } from './policy-history.ts';
 import { addPolicyReplay } from './policy-replay.ts';
+import { addPolicySuggest } from './policy-suggest.ts';
 import { addPolicyTest } from './policy-test.ts';
 import type { Shell } from './shell.ts';
 
@@ -20,4 +21,5 @@ export function addPolicy(program: Command, shell: Shell): void {
   addPolicyDiff(group, shell);
   addPolicyApply(group, shell);
   addPolicyHistory(group, shell);
+  addPolicySuggest(group, shell);
 }

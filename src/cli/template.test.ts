@@ -4,6 +4,7 @@ import { decideCases } from '../gate/cases.ts';
 import { parseCases } from '../policy/cases.ts';
 import { explain } from '../policy/explain.ts';
 import { parseConfiguration } from '../policy/parse.ts';
+import { weakenings } from '../policy/weakening.ts';
 import { PACKS } from './init/packs.ts';
 import { PROFILES } from './init/profile.ts';
 import { casesTemplate, configurationTemplate, type TemplateOptions } from './template.ts';
@@ -36,7 +37,7 @@ describe('every profile with every pack', () => {
       test(`${name} with ${kind} has somebody who runs it, approves and changes it, and explains its agent`, () => {
         const { policy, targets, environment } = loaded(name, kind);
         const roles = new Set([...policy.people.values()].flatMap((each) => each.roles));
-        assert.ok(roles.has('operator') && roles.has('approver'));
+        for (const role of ['operator', 'approver', 'policy'] as const) assert.ok(roles.has(role));
         const explanation = explain({
           policy,
           environment,
@@ -52,6 +53,14 @@ describe('every profile with every pack', () => {
         assert.ok(explanation?.rows.every(({ because }) => because !== 'rules'));
       });
     }
+  }
+
+  for (const { kind } of PACKS) {
+    test(`strict lets nothing through that balanced does not, with ${kind}`, () => {
+      const [balanced, strict] = [loaded('balanced', kind), loaded('strict', kind)];
+      assert.deepEqual(weakenings(balanced, strict), []);
+      assert.notDeepEqual(weakenings(strict, balanced), []);
+    });
   }
 
   test('the default enforces, and observe-first is the same lines without letting any through', () => {

@@ -136,6 +136,10 @@ test('a long answer says how far it is, and then is there', async (t) => {
   const body = { since: 5, text: 'version: 1' };
   assert.deepEqual(await client.replayPolicy(body, { onProgress }), REPLAY_REPORT);
   assert.deepEqual(told, ['1 of 2']);
+  const draft = await client.suggestPolicy({ since: 5, agent: 'bot' });
+  assert.deepEqual(draft.replay, REPLAY_REPORT);
+  assert.deepEqual(gate.calls.at(-1)?.given.slice(0, 2), [OPERATOR, { since: 5, agent: 'bot' }]);
+  await client.replayPolicy(body);
   assert.deepEqual(gate.calls.at(-1)?.given.slice(0, 2), [OPERATOR, body]);
   const { client: agent } = await connected(t, TOKENS.agent);
   await assert.rejects(agent.replayPolicy(body), { code: 'credential-kind', status: 403 });

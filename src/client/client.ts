@@ -27,6 +27,7 @@ import type { State } from '../model/lifecycle.ts';
 import type { ReadBody, ReadResult } from '../model/read.ts';
 import type { ReplayBody, ReplayReport } from '../model/replay.ts';
 import type { Result } from '../model/result.ts';
+import type { SuggestAnswer, SuggestBody } from '../model/suggest.ts';
 import { ask, type StepsOptions } from './steps.ts';
 import { send, type Request, type TransportOptions } from './transport.ts';
 
@@ -125,6 +126,8 @@ export interface Client {
   replayPolicy(body: ReplayBody, options?: StepsOptions): Promise<ReplayReport>;
   /** What was proposed under a run, step by step; an agent is told what it proposed itself. */
   trace(run: string, options?: CallOptions): Promise<TracePage>;
+  /** A policy drafted from what was really written, with its replay; for operators and auditors. */
+  suggestPolicy(body: SuggestBody, options?: StepsOptions): Promise<SuggestAnswer>;
   gatewayStatus(options?: CallOptions): Promise<GatewayStatus>;
 }
 
@@ -196,6 +199,7 @@ export function createClient(options: ClientOptions): Client {
     resources: (call) => get('/v1/resources', call),
     replayPolicy: (body, call) => ask(transport, { path: '/v1/policies/replay', body }, call),
     trace: (run, call) => get(`/v1/runs/${encodeURIComponent(run)}/trace`, call),
+    suggestPolicy: (body, call) => ask(transport, { path: '/v1/policies/suggest', body }, call),
     gatewayStatus: (call) => get('/v1/status', call),
   };
 }

@@ -38,5 +38,6 @@ export type { State } from '../model/lifecycle.ts';
 export type { Effect, PlanDifference } from '../model/plan.ts';
 export type { ProblemCode } from '../model/problem.ts';
 export type { ReplayBody, ReplayExample, ReplayGroup, ReplayReport } from '../model/replay.ts';
+export type { SeenAgent, SuggestAnswer, SuggestBody } from '../model/suggest.ts';
 export type { ReadBody, ReadCode, ReadResult } from '../model/read.ts';
 export type { Next, Receipt, Result } from '../model/result.ts';

@@ -121,11 +121,11 @@ export function proposalEntry(targets: Targets, principal: Principal, draft: Dra
  * again as a part of something, nor the other way round. Throws `draft-invalid` where one step repeats
  * another.
  */
-async function stepKeys(
+export async function stepKeys(
   targets: Targets,
   tenant: TenantId,
   draft: Draft,
-  rules: AdmitRules,
+  rules: Pick<AdmitRules, 'isRepeatable'>,
 ): Promise<readonly Digest[]> {
   if (draft.steps === undefined || draft.compensates !== undefined) return [];
   const claimed = new Map<Digest, number>();

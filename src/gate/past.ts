@@ -1,16 +1,22 @@
-/** What is asked of the past: what another policy would have decided, what a run did. Reads only. */
+/** What is asked of the past: what another policy would have decided, which one it suggests, what a run did. Reads only. */
+import type { TenantId } from '../model/ids.ts';
 import type { Configuration, Policy } from '../model/policy.ts';
 import type { Clock, Store, Targets } from '../model/ports.ts';
 import type { Principal } from '../model/principal.ts';
 import { Problem } from '../model/problem.ts';
 import type { ReplayBody, ReplayReport } from '../model/replay.ts';
+import type { SuggestAnswer, SuggestBody } from '../model/suggest.ts';
 import type { Step } from '../model/steps.ts';
 import type { TracePage } from '../model/trace.ts';
 import { parseConfiguration } from '../policy/parse.ts';
 import { person } from './approve.ts';
 import type { Score } from './assess.ts';
+import { permissionsOf } from '../policy/suggest-permissions.ts';
+import { seenText } from '../policy/seen-text.ts';
+import { suggest } from '../policy/suggest.ts';
 import { replay, type ReplayAsked } from './replay/replay.ts';
 import { trace } from './trace.ts';
+import { figuresOf, seenSince } from './seen.ts';
 
 /** The past as `server/` sees it. */
 export interface Past {
@@ -25,6 +31,12 @@ export interface Past {
   ): AsyncGenerator<Step<ReplayReport>>;
   /** What was proposed under a run, step by step; an agent is told what it proposed itself. */
   trace(principal: Principal, run: string): Promise<TracePage>;
+  /** Drafts a policy from what was seen, and replays it. Throws as `replay` does. */
+  suggest(
+    principal: Principal,
+    body: SuggestBody,
+    signal: AbortSignal,
+  ): AsyncGenerator<Step<SuggestAnswer>>;
 }
 
 export interface PastPorts {
@@ -35,7 +47,8 @@ export interface PastPorts {
 }
 
 export interface PastSettings {
-  readonly policy: () => Policy;
+  /** In force now. */
+  readonly configuration: () => Configuration;
   readonly score: (policy: Policy) => Score;
   readonly bounds?: ReplayAsked['bounds'];
 }
@@ -43,28 +56,77 @@ export interface PastSettings {
 /** Opens it. One question at a time: each reads much, and the gateway has writes to decide. */
 export function openPast(ports: PastPorts, settings: PastSettings): Past {
   let isBusy = false;
+  async function* alone<Answer>(
+    work: () => AsyncGenerator<Step<Answer>>,
+  ): AsyncGenerator<Step<Answer>> {
+    if (isBusy) throw busy();
+    isBusy = true;
+    try {
+      yield* work();
+    } finally {
+      isBusy = false;
+    }
+  }
   return {
     async *replay(principal, body, signal) {
       const { tenant } = reader(principal);
-      const inForce = settings.policy();
-      const candidate = candidateOf(ports.targets, inForce, body);
-      if (isBusy) throw busy();
-      isBusy = true;
-      try {
-        const score = settings.score(candidate.policy);
-        const asked: ReplayAsked = {
-          tenant,
-          candidate: { ...candidate, score },
-          inForce: inForce.digest,
-          since: body.since,
-          ...(settings.bounds === undefined ? {} : { bounds: settings.bounds }),
-        };
-        yield* replay(ports, asked, signal);
-      } finally {
-        isBusy = false;
-      }
+      const candidate = candidateOf(settings.configuration(), body);
+      const asked = askedOf(settings, tenant, candidate, body.since);
+      yield* alone(() => replay(ports, asked, signal));
     },
     trace: (principal, run) => trace(ports, principal, run),
+    async *suggest(principal, body, signal) {
+      const { tenant } = reader(principal);
+      yield* alone(() => suggested(ports, settings, { ...body, tenant }, signal));
+    },
+  };
+}
+
+async function* suggested(
+  ports: PastPorts,
+  settings: PastSettings,
+  asked: SuggestBody & { readonly tenant: TenantId },
+  signal: AbortSignal,
+): AsyncGenerator<Step<SuggestAnswer>> {
+  const configuration = settings.configuration();
+  const names = [...configuration.policy.agents.keys()];
+  const agents = asked.agent === undefined ? names : names.filter((name) => name === asked.agent);
+  if (asked.agent !== undefined && agents.length === 0) {
+    throw new Problem('request-invalid', `the policy in force names no agent \`${asked.agent}\``, {
+      at: '/agent',
+    });
+  }
+  const seen = await seenSince(ports.store, asked, ports.pause);
+  const figures = agents.map((agent) => {
+    const own = seen.writes.filter((write) => write.agent === agent);
+    return figuresOf(agent, seen, permissionsOf(configuration.policy, agent, own).unnamed);
+  });
+  const about = (agent: string): readonly string[] => {
+    const found = figures.find((each) => each.agent === agent);
+    return found === undefined ? [] : seenText(found);
+  };
+  const text = suggest({ configuration, writes: seen.writes, agents, about });
+  const candidate = candidateOf(configuration, { text });
+  const question = askedOf(settings, asked.tenant, candidate, asked.since);
+  for await (const step of replay(ports, question, signal)) {
+    if (step.kind === 'done') {
+      yield { kind: 'done', answer: { text, agents: figures, replay: step.answer } };
+    } else yield step;
+  }
+}
+
+function askedOf(
+  { configuration, score, bounds }: PastSettings,
+  tenant: TenantId,
+  candidate: Omit<ReplayAsked['candidate'], 'score'>,
+  since: number,
+): ReplayAsked {
+  return {
+    tenant,
+    candidate: { ...candidate, score: score(candidate.policy) },
+    inForce: configuration().policy.digest,
+    since,
+    ...(bounds === undefined ? {} : { bounds }),
   };
 }
 
@@ -79,18 +141,13 @@ function reader(principal: Principal): Principal {
 }
 
 function candidateOf(
-  targets: Targets,
-  inForce: Policy,
-  { text, mode }: ReplayBody,
+  inForce: Configuration,
+  { text, mode }: Pick<ReplayBody, 'text' | 'mode'>,
 ): { readonly policy: Policy; readonly targets: ReadonlySet<string> } {
-  const as = (policy: Policy): Policy => (mode === undefined ? policy : { ...policy, mode });
-  if (text === undefined) {
-    return { policy: as(inForce), targets: new Set(targets.names?.() ?? []) };
-  }
-  const candidate: Configuration = parseConfiguration(text, 'candidate');
+  const { policy, targets } = text === undefined ? inForce : parseConfiguration(text, 'candidate');
   return {
-    policy: as(candidate.policy),
-    targets: new Set(candidate.targets.map(({ name }) => name)),
+    policy: mode === undefined ? policy : { ...policy, mode },
+    targets: new Set(targets.map(({ name }) => name)),
   };
 }
 

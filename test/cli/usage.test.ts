@@ -45,6 +45,7 @@ const COMMANDS = [
   ['policy', 'explain'],
   ['policy', 'test'],
   ['policy', 'replay'],
+  ['policy', 'suggest'],
   ['preview'],
   ['propose'],
   ['status'],

@@ -592,6 +592,9 @@ function fakePast(calls: Recorded[]): Past {
       yield { kind: 'done', answer: REPLAY_REPORT };
     },
     trace: async (_principal, run) => ({ left: 0, items: traceNamed(run) }),
+    async *suggest() {
+      yield { kind: 'done', answer: { text: 'version: 1\n', agents: [], replay: REPLAY_REPORT } };
+    },
   };
   return recording(past, calls);
 }

@@ -12,7 +12,7 @@ import {
 } from '../../../test/support/gate.ts';
 import type { Principal } from '../../model/principal.ts';
 import type { ReplayBody, ReplayReport } from '../../model/replay.ts';
-import { policyFrom } from '../../../test/support/policy.ts';
+import { parseConfiguration } from '../../policy/parse.ts';
 import { scoreOf } from '../../policy/risk.ts';
 import { openPast, type Past } from '../past.ts';
 import { recordedVerdict } from './recorded.ts';
@@ -33,7 +33,7 @@ function pastOf(
       pause: async () => undefined,
     },
     {
-      policy: () => policyFrom(policy),
+      configuration: () => parseConfiguration(policy, 'test.yaml'),
       score: scoreOf,
       ...(bounds === undefined ? {} : { bounds }),
     },

@@ -1,10 +1,14 @@
 /** A candidate policy over the store's own proposals. Reads only; changes nothing, claims nothing. */
 import { BUDGET_WINDOWS_MS } from '../../model/budget.ts';
 import type { ProposalId, TenantId } from '../../model/ids.ts';
+import type { Policy } from '../../model/policy.ts';
 import type { Clock, Store, Targets } from '../../model/ports.ts';
+import type { Proposal } from '../../model/proposal.ts';
+import { isRepeatable } from '../../policy/evaluate.ts';
 import { REPLAY_BOUNDS, type ReplayReport } from '../../model/replay.ts';
 import type { Step } from '../../model/steps.ts';
-import { intentKeys } from '../admit.ts';
+import type { DraftStep } from '../../model/draft.ts';
+import { intentKeys, stepKeys } from '../admit.ts';
 import { compensatedBy } from '../rollback.ts';
 import { historyOf, type History } from './history.ts';
 import { settledApart, type Moment } from './recorded.ts';
@@ -54,7 +58,7 @@ export async function* replay(
   const history = await historyOf(ports.store, span, ports.pause);
   const findings = new Findings();
   const run = new Rerun(candidate);
-  const records = new Records(ports, tenant);
+  const records = new Records(ports, tenant, candidate.policy);
   let cutShort = history.isCut
     ? `there are more than ${proposalsMax} proposals; the oldest were left out`
     : null;
@@ -112,11 +116,17 @@ function reportOf(
 class Records {
   readonly #ports: Pick<ReplayPorts, 'store' | 'targets'>;
   readonly #tenant: TenantId;
+  readonly #policy: Policy;
   readonly #kept = new Map<ProposalId, Omit<Past, 'moment'>>();
 
-  constructor(ports: Pick<ReplayPorts, 'store' | 'targets'>, tenant: TenantId) {
+  constructor(ports: Pick<ReplayPorts, 'store' | 'targets'>, tenant: TenantId, policy: Policy) {
+    this.#policy = policy;
     this.#ports = ports;
     this.#tenant = tenant;
+  }
+
+  #isRepeatable({ proposer, environment }: Proposal, { target, operation }: DraftStep): boolean {
+    return isRepeatable(this.#policy, { agent: proposer.name, environment, target, operation });
   }
 
   async past(moment: Moment): Promise<Past> {
@@ -130,7 +140,9 @@ class Records {
     if (proposal === undefined) throw new Error(`${id} is listed and not there`);
     const { draft, derivedKey } = proposal;
     const compensated = await compensatedBy(store, this.#tenant, draft);
-    const keys = await intentKeys(targets, this.#tenant, draft, derivedKey);
+    const own = await intentKeys(targets, this.#tenant, draft, derivedKey);
+    const rules = { isRepeatable: (step: DraftStep) => this.#isRepeatable(proposal, step) };
+    const keys = [...own, ...(await stepKeys(targets, this.#tenant, draft, rules))];
     const read: Omit<Past, 'moment'> = { proposal, keys, compensated };
     this.#kept.set(id, read);
     for (const oldest of this.#kept.keys()) {

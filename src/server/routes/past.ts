@@ -3,7 +3,7 @@ import type { Past } from '../../gate/past.ts';
 import { asPerson } from '../auth.ts';
 import { LINES_TYPE, linesOf } from '../lines.ts';
 import type { Log } from '../problem.ts';
-import { REPLAY, TRACE_PAGE } from '../shapes/past-shapes.ts';
+import { REPLAY, SUGGEST, TRACE_PAGE } from '../shapes/past-shapes.ts';
 import type { Route } from './route.ts';
 
 export function pastRoutes(past: Past, log: Log): readonly Route[] {
@@ -32,6 +32,19 @@ export function pastRoutes(past: Past, log: Log): readonly Route[] {
       status: 200,
       answer: TRACE_PAGE,
       take: ({ principal, param }) => past.trace(principal, param('run')),
+    },
+    {
+      method: 'POST',
+      path: '/v1/policies/suggest',
+      operationId: 'suggestPolicy',
+      summary: 'A policy drafted from what was really written, with its replay; changes nothing',
+      access: 'person',
+      query: null,
+      body: SUGGEST.schema,
+      status: 200,
+      answer: LINES_TYPE,
+      take: ({ principal, body, signal }) =>
+        linesOf(past.suggest(asPerson(principal), SUGGEST.parse(body), signal), log),
     },
   ];
 }

@@ -4,7 +4,7 @@ import * as answers from './answers.ts';
 import * as gatewayAnswers from './gateway-answers.ts';
 import { POLICY_APPLIED, POLICY_BODY, POLICY_PAGE, POLICY_VIEW } from './policies.ts';
 import { APPROVAL, CREDENTIAL, DRAFT, FREEZE, READ, RELEASE } from './requests.ts';
-import { REPLAY } from './past-shapes.ts';
+import { REPLAY, SUGGEST } from './past-shapes.ts';
 import { READ_RESULT, ROW_PAGE } from './row-answers.ts';
 import type { JsonSchema } from './shape.ts';
 import { UPLOAD_ANSWER } from './upload-answers.ts';
@@ -17,6 +17,7 @@ export const COMPONENTS: Readonly<Record<string, JsonSchema>> = {
   CredentialBody: CREDENTIAL.schema,
   ReadBody: READ.schema,
   ReplayBody: REPLAY.schema,
+  SuggestBody: SUGGEST.schema,
   Result: answers.RESULT,
   Receipt: answers.RECEIPT,
   PlanDifference: answers.PLAN_DIFFERENCE,

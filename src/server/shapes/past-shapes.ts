@@ -1,4 +1,5 @@
-/** What is asked of the past. The interfaces are in `model/replay.ts` and `model/trace.ts`. */
+/** What is asked of the past. The interfaces are in `model/replay.ts`, `suggest.ts` and `trace.ts`. */
+import type { SuggestBody } from '../../model/suggest.ts';
 import type { ReplayBody } from '../../model/replay.ts';
 import { closed, described, list, object, WHOLE } from './schema.ts';
 import { shape, type JsonSchema, type Shape } from './shape.ts';
@@ -47,3 +48,18 @@ export const TRACE_PAGE: JsonSchema = object({
   items: list(LINE),
   left: described(WHOLE, 'older proposals of the run that are not told; 0: the trace is whole'),
 });
+export const SUGGEST: Shape<SuggestBody> = shape(
+  closed(
+    {
+      since: SINCE,
+      agent: {
+        type: 'string',
+        minLength: 1,
+        maxLength: 128,
+        description: 'only the lines of this agent',
+      },
+    },
+    ['agent'],
+  ),
+  'request-invalid',
+);
