@@ -10,6 +10,7 @@ import type { Parser } from '../text/parse.ts';
 import type { Parameter } from '../session/rows.ts';
 import type { PostgresSettings } from '../settings.ts';
 import type { Statement } from '../text/statement.ts';
+import { compileAll } from './structured-faults.ts';
 import { compile, isStructured, STRUCTURED_OPERATIONS } from './structured.ts';
 
 /** The operations of a `postgres` target. */
@@ -48,7 +49,7 @@ export async function proposedWrite(
 ): Promise<ProposedWrite> {
   const { operation } = request;
   if (!isStructured(operation)) return parsed(parser, settings, sqlOf(request.arguments));
-  const compiled = compile(operation, request.arguments);
+  const compiled = compileAll(operation, request.arguments);
   if (compiled.kind === 'statement') return parsed(parser, settings, compiled);
   const copy = await openCopy(compiled, uploads, request.proposer);
   return { statement: statementOfCopy(copy), parameters: [], copy };
