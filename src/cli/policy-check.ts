@@ -34,13 +34,15 @@ export interface Glance {
   readonly agents: readonly { readonly name: string; readonly may: readonly string[] }[];
   /** Who has each role that somebody has. */
   readonly people: Readonly<Record<string, readonly string[]>>;
-  readonly lines: Readonly<Record<'never' | 'limits' | 'thresholds' | 'budgets' | 'rules', number>>;
+  readonly lines: Readonly<
+    Record<'never' | 'limits' | 'thresholds' | 'budgets' | 'rules' | 'validations', number>
+  >;
   readonly warnings: readonly string[];
 }
 
 /** Looks a policy over without asking it anything. */
 export function glanceOf(file: string, { policy, environment, targets }: Configuration): Glance {
-  const { digest, mode, agents, people, never, limits, thresholds, budgets, rules } = policy;
+  const { digest, mode, agents, people, never, limits, thresholds, budgets } = policy;
   const byRole = new Map<string, string[]>();
   for (const { name, roles } of people.values()) {
     for (const role of roles) byRole.set(role, [...(byRole.get(role) ?? []), name]);
@@ -61,7 +63,8 @@ export function glanceOf(file: string, { policy, environment, targets }: Configu
       limits: limits.length,
       thresholds: thresholds.length,
       budgets: budgets.length,
-      rules: rules.length,
+      rules: policy.rules.length,
+      validations: policy.validations.length,
     },
     warnings: warningsOf(policy),
   };
@@ -113,7 +116,7 @@ function glanceLines(glance: Glance, look: Look): readonly string[] {
     ...heading(look, [['loads', look.paint.green], [glance.file]]),
     ...field(look, 'mode', glance.mode),
     ...field(look, 'environment', glance.environment),
-    ...whole(look, 'policy', glance.digest),
+    ...whole(look, 'digest', glance.digest),
     ...field(look, 'targets', glance.targets.join(', ') || 'none'),
     ...glance.agents.flatMap(({ name, may }) => [
       ...field(look, 'agent', name),
@@ -129,6 +132,7 @@ function glanceLines(glance: Glance, look: Look): readonly string[] {
         counted(lines.thresholds, 'threshold'),
         counted(lines.budgets, 'budget'),
         counted(lines.rules, 'rule'),
+        counted(lines.validations, 'validation'),
       ].join(', '),
     ),
     ...glance.warnings.flatMap((warning) => field(look, 'warning', warning, look.paint.yellow)),

@@ -42,7 +42,7 @@ async function history({ io }: Shell, options: HistoryOptions): Promise<void> {
 
 function versionLines(version: PolicyVersion, look: Look): readonly string[] {
   const { at, by, digest, mode, weakens, index, atStart } = version;
-  const who = by === null ? 'by itself: the first, or no weaker' : by;
+  const who = by ?? 'itself: the first, or no weaker than the one before';
   return [
     ...heading(look, [[instant(at), look.paint.bold], [mode], [`entry ${index}`]]),
     ...whole(look, 'policy', digest),
