@@ -1,5 +1,6 @@
 // `npm run bench -- [--json] [NAME ...]`: ratios beside a named peer, in one interleaved run.
 import { parseArgs } from 'node:util';
+import { anomaly, anomalySentence, type AnomalyRow } from './anomaly.ts';
 import { budget } from './budget.ts';
 import { decision } from './decision.ts';
 import { governedWrite } from './governed-write.ts';
@@ -7,9 +8,11 @@ import type { BenchRow } from './measure.ts';
 import { preview47k } from './preview-47k.ts';
 import { undo } from './undo.ts';
 
-type Bench = (progress: (line: string) => void) => Promise<readonly BenchRow[]>;
+type Row = BenchRow | AnomalyRow;
+type Bench = (progress: (line: string) => void) => Promise<readonly Row[]>;
 
-const BENCHES: ReadonlyMap<string, Bench> = new Map([
+const BENCHES: ReadonlyMap<string, Bench> = new Map<string, Bench>([
+  ['anomaly', anomaly],
   ['budget', budget],
   ['decision', decision],
   ['governed-write', governedWrite],
@@ -36,7 +39,8 @@ for (const name of names) {
 }
 process.exit();
 
-function sentence(row: BenchRow): string {
+function sentence(row: Row): string {
+  if ('sensitivity' in row) return anomalySentence(row);
   const range = row.ratioRange === undefined ? '' : ` [${row.ratioRange.join(' to ')}]`;
   const peak = row.peakResidentMb === undefined ? '' : `, peak ${row.peakResidentMb} MB resident`;
   return [

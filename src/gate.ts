@@ -12,6 +12,7 @@ import { admit, proposalEntry, type Admitted } from './gate/admit.ts';
 import { answer, previewAnswer, refusedPreview, summaryOf, viewOf } from './gate/answer.ts';
 import { approvalOf, person, proposerOf, withRole } from './gate/approve.ts';
 import { assess, assessHeld } from './gate/assess.ts';
+import { baselinePage } from './gate/baselines.ts';
 import { budgetPage } from './gate/budgets.ts';
 import {
   commitSteps,
@@ -46,6 +47,7 @@ import { rowsOf } from './gate/rows.ts';
 import { openWatch, visible } from './gate/watch.ts';
 import type {
   ApprovalBody,
+  BaselinePage,
   BudgetPage,
   FreezeView,
   ProposalPage,
@@ -104,6 +106,8 @@ export interface Gate {
   freezes(principal: Principal): Promise<readonly FreezeView[]>;
   /** What the budgets have in use: to people all, or those of one agent; to an agent its own. */
   budgets(principal: Principal, agent?: string): Promise<BudgetPage>;
+  /** What is usual for an agent; for people alone. */
+  baselines(principal: Principal, agent: string): Promise<BaselinePage>;
 }
 
 /** The gate as the composition root holds it. */
@@ -164,6 +168,7 @@ export function openGate(ports: GatePorts, settings: GateSettings): OpenGate {
       return (await store.freezes(principal.tenant, since)).map(shown);
     },
     budgets: (principal, agent) => budgetPage(journey, principal, agent),
+    baselines: async (principal, agent) => baselinePage(journey, person(principal), agent),
     tick: () => tick(journey),
     obeySwitch: (file) => obeySwitch(journey, file),
     drain: () => journey.inFlight.idle(),

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { addAdd } from './add.ts';
 import { addAgent } from './agent.ts';
 import { addApprove } from './approve.ts';
+import { addBaseline } from './baseline.ts';
 import { addBudgets } from './budgets.ts';
 import { addCancel } from './cancel.ts';
 import { addDeny } from './deny.ts';
@@ -106,6 +107,7 @@ function buildProgram(shell: Shell, usage: string[]): Command {
   addShow(program, shell);
   addRows(program, shell);
   addDependents(program, shell);
+  addBaseline(program, shell);
   addApprove(program, shell);
   addDeny(program, shell);
   addResolve(program, shell);

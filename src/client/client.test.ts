@@ -13,6 +13,7 @@ import {
   DIGEST,
   DRAFT,
   fakeGate,
+  BASELINES,
   BUDGETS,
   FREEZE,
   FREEZE_ID,
@@ -118,6 +119,8 @@ test('each call of a person does so too', async (t) => {
   assert.deepEqual(gate.calls.at(-1)?.given, [OPERATOR, PROPOSAL_ID, approval]);
   assert.deepEqual(await client.stop({ kind: 'all' }, 'enough'), FREEZE);
   assert.deepEqual(gate.calls.at(-1)?.given, [OPERATOR, { kind: 'all' }, 'enough']);
+  assert.deepEqual(await client.baselines('ledger-bot'), BASELINES);
+  assert.deepEqual(gate.calls.at(-1)?.given, [OPERATOR, 'ledger-bot']);
   assert.equal((await client.release(FREEZE_ID, 'checked')).id, FREEZE_ID);
   const holder = { kind: 'agent', name: 'bot' } as const;
   assert.equal((await client.issueCredential(holder)).secret, TOKENS.agent);

@@ -1,5 +1,6 @@
 import type {
   ApprovalBody,
+  BaselinePage,
   BudgetPage,
   CredentialBody,
   CredentialPage,
@@ -101,6 +102,8 @@ export interface Client {
   freezes(options?: CallOptions): Promise<FreezePage>;
   /** What the budgets have in use: to people all, or those of one agent; to an agent its own. */
   budgets(options?: CallOptions & { readonly agent?: string }): Promise<BudgetPage>;
+  /** What is usual for an agent; for people. */
+  baselines(agent: string, options?: CallOptions): Promise<BaselinePage>;
   issueCredential(holder: CredentialBody['holder'], options?: CallOptions): Promise<CredentialView>;
   /** Every credential, revoked ones too; for operators. */
   credentials(options?: CallOptions): Promise<CredentialPage>;
@@ -183,6 +186,7 @@ export function createClient(options: ClientOptions): Client {
       }),
     freezes: (call) => get('/v1/freezes', call),
     budgets: ({ agent, signal } = {}) => get(`/v1/budgets${query({ agent })}`, { signal }),
+    baselines: (agent, call) => get(`/v1/baselines${query({ agent })}`, call),
     issueCredential: (holder, call) =>
       post('/v1/credentials', { body: { holder }, signal: call?.signal }),
     credentials: (call) => get('/v1/credentials', call),

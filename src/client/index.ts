@@ -17,6 +17,8 @@ export type {
   CredentialSummary,
   CredentialView,
   DraftBody,
+  BaselinePage,
+  BaselineView,
   BudgetPage,
   BudgetView,
   FreezePage,

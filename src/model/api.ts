@@ -5,6 +5,7 @@ import type { Approval, Decision } from './decision.ts';
 import type { DraftStep } from './draft.ts';
 import type { Freeze, FreezeScope, Voice } from './freeze.ts';
 import type { OutcomeEntry } from './entry.ts';
+import type { Sensitivity } from './policy.ts';
 import type { State } from './lifecycle.ts';
 import type { Assessment, Effect, PlanDifference } from './plan.ts';
 import type { Role } from './principal.ts';
@@ -202,6 +203,41 @@ export interface BudgetPage {
   readonly items: readonly BudgetView[];
   /** Whether there are more than are shown. */
   readonly isCut: boolean;
+}
+
+/** What is usual for an agent and an operation. */
+export interface BaselineView {
+  readonly agent: string;
+  readonly target: string;
+  readonly operation: string;
+  /** When its first proposal came. */
+  readonly since: number;
+  readonly applied: number;
+  /** Below so many applied writes nothing is unusual. */
+  readonly warmUp: number;
+  readonly sensitivity: Sensitivity;
+  readonly figures: readonly {
+    /**
+     * `minute`, `hour`, `day` (writes in one that has any), `records`, `recipients`, `repeats` (the
+     * same arguments within an hour), `nothings` (of the last 32 proposals), `value:` and a currency.
+     */
+    readonly measure: string;
+    readonly low: number;
+    readonly high: number;
+    /** Null where nothing is judged. */
+    readonly unusualAbove: number | null;
+  }[];
+  /** Hours of the day (UTC) in which it has written. */
+  readonly hours: readonly number[];
+  /** What it wrote to, in the order of first writes. */
+  readonly resources: readonly string[];
+  /** Whether there were more than are kept: then none is unusual for being new. */
+  readonly isCrowded: boolean;
+}
+
+/** Answer of `GET /v1/baselines`. */
+export interface BaselinePage {
+  readonly items: readonly BaselineView[];
 }
 
 /** Answer of `GET /v1/status`: no credential needed, nothing secret. */

@@ -12,7 +12,8 @@ import {
   spoken,
   type FactOptions,
 } from '../../test/support/policy.ts';
-import { anomalyFindings, unusual } from './anomaly.ts';
+import { anomalyFindings } from './anomaly.ts';
+import { unusual } from './unusual.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

@@ -159,6 +159,7 @@ test('each route hands the gate what was asked, and answers what it said', async
     ],
     [{ path: '/v1/freezes', token: agent }, 200, 'freezes', [AGENT]],
     [{ path: '/v1/budgets?agent=x', token: agent }, 200, 'budgets', [AGENT, 'x']],
+    [{ path: '/v1/baselines?agent=x', token: operator }, 200, 'baselines', [OPERATOR, 'x']],
     [
       { path: '/v1/freezes', token: operator, body: freeze },
       201,

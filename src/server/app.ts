@@ -22,6 +22,7 @@ import { openApiDocument } from './openapi.ts';
 import { refuseConnection, sendProblem, toProblem, type Log } from './problem.ts';
 import { credentialRoutes } from './routes/credentials.ts';
 import { dependentRoutes, type DependentsPort } from './routes/dependents.ts';
+import { baselineRoutes } from './routes/baselines.ts';
 import { budgetRoutes } from './routes/budgets.ts';
 import { freezeRoutes } from './routes/freezes.ts';
 import { gatewayRoutes } from './routes/gateway.ts';
@@ -169,6 +170,7 @@ function routesOf(options: AppOptions): readonly Route[] {
     ...freezeRoutes(options.gate),
     ...pastRoutes(options.past, options.log),
     ...budgetRoutes(options.gate),
+    ...baselineRoutes(options.gate),
     ...credentialRoutes(options.credentials),
     ...policyRoutes(options.policies),
     ...uploadRoutes(options.uploads),

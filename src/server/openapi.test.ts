@@ -176,6 +176,7 @@ test('every answer is of the documented form, and has no member that is not docu
       body: { planDigest: DIGEST, verdict: 'approve' },
     },
     rollback: { path: `${proposal}/rollback`, token: TOKENS.agent },
+    listBaselines: { path: '/v1/baselines?agent=ledger-bot', token: TOKENS.operator },
     listBudgets: { path: '/v1/budgets?agent=ledger-bot', token: TOKENS.operator },
     listFreezes: { path: '/v1/freezes', token: TOKENS.agent },
     stop: {

@@ -8,6 +8,8 @@ import { readLines } from '../../src/cli/render-read.ts';
 import { rowPageLines, type RowsShown } from '../../src/cli/render-rows.ts';
 import { freezeLines, listLines, resultLines } from '../../src/cli/render-result.ts';
 import { reportLines } from '../../src/cli/ledger.ts';
+import { BASELINES } from '../support/fake-gate.ts';
+import { baselineLines } from '../../src/cli/baseline.ts';
 import { budgetLines } from '../../src/cli/budgets.ts';
 import type { BudgetView, FreezeView } from '../../src/model/api.ts';
 import type { ProposalView } from '../../src/model/api.ts';
@@ -596,4 +598,20 @@ test('a budget shows money in major units, what is left, and when it frees up', 
   assert.match(text, /spent +GBP 1,200\.50/);
   assert.match(text, /frees up +from .* on, in 90 s/);
   assert.doesNotMatch(budgetLines({ ...item, freesAt: null }, LOOK, NOW).join(), /frees up/);
+});
+
+test('a baseline shows what is usual, above what it is not, the hours and the tables', () => {
+  const [item] = BASELINES.items;
+  assert.ok(item !== undefined);
+  const text = baselineLines(item, LOOK).join('\n');
+  assert.match(text, /billing.*sql.*sensitivity medium/);
+  assert.match(text, /learned +from 960 writes since/);
+  assert.match(text, /per minute +1 to 4, unusual above 16/);
+  assert.match(text, /value:GBP +GBP 12\.80 to GBP 15\.35$/m);
+  assert.match(text, /hours \(UTC\) +08 to 10, 22/);
+  assert.match(text, /writes to +public\.invoices/);
+  assert.match(
+    baselineLines({ ...item, applied: 3 }, LOOK).join('\n'),
+    /3 writes of the 30 that make/,
+  );
 });

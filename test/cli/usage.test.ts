@@ -63,6 +63,7 @@ const COMMANDS = [
   ['resolve'],
   ['rollback'],
   ['budgets'],
+  ['baseline'],
   ['stop'],
   ['resume'],
   ['ledger', 'verify'],

@@ -5,6 +5,7 @@ import type { PolicyPort } from '../../src/server/routes/policies.ts';
 import type { Gate } from '../../src/gate.ts';
 import type { Past } from '../../src/gate/past.ts';
 import type {
+  BaselinePage,
   BudgetPage,
   CredentialSummary,
   FreezeView,
@@ -348,6 +349,27 @@ export const FREEZE: FreezeView = {
   release: { quorum: 1, spoken: 0, missing: 1 },
 };
 
+export const BASELINES: BaselinePage = {
+  items: [
+    {
+      agent: 'ledger-bot',
+      target: 'billing',
+      operation: 'sql',
+      since: AT,
+      applied: 960,
+      warmUp: 30,
+      sensitivity: 'medium',
+      figures: [
+        { measure: 'minute', low: 1, high: 4, unusualAbove: 16 },
+        { measure: 'value:GBP', low: 1_280, high: 1_535, unusualAbove: null },
+      ],
+      hours: [8, 9, 10, 22],
+      resources: ['public.invoices'],
+      isCrowded: false,
+    },
+  ],
+};
+
 export const BUDGETS: BudgetPage = {
   items: [
     {
@@ -468,6 +490,7 @@ export function fakeGate(replaced: Partial<Gate> = {}): FakeGate {
     release: async () => ({ ...FREEZE, releasedAt: AT }),
     freezes: async () => [FREEZE],
     budgets: async () => BUDGETS,
+    baselines: async () => BASELINES,
     ...replaced,
   };
   return recording(gate, calls);

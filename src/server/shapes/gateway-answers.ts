@@ -1,6 +1,7 @@
 /** What the HTTP API gives about itself: stops, credentials, status, problems. */
 import { FREEZE_SCOPES } from '../../model/freeze.ts';
 import { ROLES } from '../../model/principal.ts';
+import { SENSITIVITIES } from '../../model/policy.ts';
 import { PROBLEMS } from '../../model/problem.ts';
 import {
   AT,
@@ -12,6 +13,7 @@ import {
   TEXT,
   TEXT_OR_NULL,
   WHOLE,
+  WHOLE_OR_NULL,
   YES_NO,
 } from './schema.ts';
 import type { JsonSchema } from './shape.ts';
@@ -62,6 +64,31 @@ export const BUDGET_PAGE: JsonSchema = object({
     }),
   ),
   isCut: described(YES_NO, 'whether there are more than are shown'),
+});
+
+export const BASELINE_PAGE: JsonSchema = object({
+  items: list(
+    object({
+      agent: TEXT,
+      target: TEXT,
+      operation: TEXT,
+      since: AT,
+      applied: WHOLE,
+      warmUp: described(WHOLE, 'below so many applied writes nothing is unusual'),
+      sensitivity: oneOf(...SENSITIVITIES),
+      figures: list(
+        object({
+          measure: described(TEXT, '`minute`, `hour`, `day`, `records`, `value:GBP` …'),
+          low: FIGURE,
+          high: FIGURE,
+          unusualAbove: described(WHOLE_OR_NULL, 'null where nothing is judged'),
+        }),
+      ),
+      hours: described(list(WHOLE), 'of the day (UTC), in which it has written'),
+      resources: list(TEXT),
+      isCrowded: described(YES_NO, 'whether there were more resources than are kept'),
+    }),
+  ),
 });
 
 export const CREDENTIAL_VIEW: JsonSchema = object({

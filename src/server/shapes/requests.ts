@@ -133,6 +133,14 @@ export const BUDGET_QUERY: Shape<BudgetQuery> = queryShape(
   closed({ agent: described(NAME, 'only the budgets of this agent') }, ['agent']),
 );
 
+export interface BaselineQuery {
+  readonly agent: string;
+}
+
+export const BASELINE_QUERY: Shape<BaselineQuery> = queryShape(
+  closed({ agent: described(NAME, 'whose baselines') }),
+);
+
 export const RELEASE: Shape<ReleaseBody> = shape(
   closed({ reason: REASON_GIVEN }),
   'request-invalid',
