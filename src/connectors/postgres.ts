@@ -10,6 +10,7 @@ import type {
   Target,
 } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
+import { amountsInArguments, type Measured } from './amounts.ts';
 import {
   resolveSecret,
   type Connector,
@@ -235,7 +236,18 @@ function contextOf(
   request: PlanRequest,
 ): CarryContext {
   const { permits, recordsMax, proposalId, checks = [] } = request;
-  return { ...ground, permits, recordsMax, checks, parser, owner: proposalId };
+  const stated = statedValue(ground.settings, request);
+  return { ...ground, permits, recordsMax, checks, parser, stated, owner: proposalId };
+}
+
+/** What is taken back has the value that it was let by with: its own arguments state none. */
+function statedValue({ amounts }: PostgresSettings, request: PlanRequest): Measured | null {
+  const { operation, arguments: args, compensated, steps } = request;
+  // Each of several steps states its own.
+  if (steps !== undefined) return null;
+  if (compensated === null) return amountsInArguments(amounts, operation, args);
+  const { value, valueComplete } = compensated.plan;
+  return amounts.length === 0 ? null : { value, complete: valueComplete };
 }
 
 /** Where one pass would not do: a compensation, and what is previewed elsewhere. */

@@ -51,6 +51,7 @@ export function mergePlans(plans: readonly PlacedPlan[]): Plan {
     valueComplete: named.every((plan) => plan.valueComplete),
     recipients: sum(named, (plan) => plan.recipients),
     bytes: sum(named, (plan) => plan.bytes),
+    ...unmeasuredOf(named),
     reversibility: weakest(named),
     resourceSize: null,
     dependents: distinct(named.flatMap((plan) => plan.dependents)),
@@ -77,6 +78,11 @@ export function overTargets(plans: readonly { readonly target: string }[]): bool
 /** A resource of one of several targets. */
 export function placedName(target: string, resource: string): string {
   return `${target}:${resource}`;
+}
+
+function unmeasuredOf(plans: readonly Plan[]): Pick<Plan, 'unmeasured'> {
+  const unmeasured = distinct(plans.flatMap((plan) => plan.unmeasured ?? []));
+  return unmeasured.length === 0 ? {} : { unmeasured };
 }
 
 /** Adds up, by currency, in the order in which the currencies are met. */
@@ -136,6 +142,6 @@ function sum(plans: readonly Plan[], of: (plan: Plan) => number): number {
   return plans.reduce((total, plan) => total + of(plan), 0);
 }
 
-function distinct(texts: readonly string[]): readonly string[] {
+function distinct<Text extends string>(texts: readonly Text[]): readonly Text[] {
   return [...new Set(texts)];
 }

@@ -127,6 +127,8 @@ export interface Plan {
   readonly valueComplete: boolean;
   readonly recipients: number;
   readonly bytes: number;
+  /** Which of these two leave some of the effect out; absent where neither does. */
+  readonly unmeasured?: readonly ('recipients' | 'bytes')[];
   readonly reversibility: Reversibility;
   /** Rows in the resource written to before the write, an estimate; null where unknown. */
   readonly resourceSize: number | null;

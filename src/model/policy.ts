@@ -101,9 +101,12 @@ export interface Threshold {
   readonly name: string;
   readonly match: Match;
   readonly recordsOver: number | null;
+  readonly recordsPerResourceOver: number | null;
   /** Minor units by currency. */
   readonly valueMinorOver: Readonly<Record<string, number>>;
   readonly recipientsOver: number | null;
+  readonly bytesOver: number | null;
+  readonly amplificationOver: number | null;
   readonly riskOver: number | null;
   readonly route: string;
 }

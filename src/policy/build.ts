@@ -159,8 +159,11 @@ function thresholdOf(building: Building, threshold: ThresholdShape, index: numbe
     name: threshold.name,
     match: matchOf(threshold.match),
     recordsOver: threshold.recordsOver ?? null,
+    recordsPerResourceOver: threshold.recordsPerResourceOver ?? null,
     valueMinorOver: amountsOf(building, threshold.valueOver, ['thresholds', index, 'valueOver']),
     recipientsOver: threshold.recipientsOver ?? null,
+    bytesOver: threshold.bytesOver ?? null,
+    amplificationOver: threshold.amplificationOver ?? null,
     riskOver: threshold.riskOver ?? null,
     route: threshold.route ?? building.defaultRoute,
   };

@@ -234,6 +234,25 @@ limits:
     ]);
   });
 
+  test('denies what it bounds and was not measured in full, as a budget of it does', () => {
+    const policy = policyFrom(`
+version: 1
+limits:
+  - {name: mail, recipientsMax: 9}
+  - {name: size, bytesMax: 9}
+  - {name: rows, recordsMax: 9}
+budgets: [{name: mails, measure: recipients, window: day, max: 9}]
+`);
+    const unmeasured = (...what: ('recipients' | 'bytes')[]) =>
+      limitFindings(policy, factsOf({ plan: { unmeasured: what, bytes: 1 } }));
+    assert.deepEqual(spoken(unmeasured('recipients')), [
+      'deny limits.mail effect-incomplete',
+      'deny budgets.mails effect-incomplete',
+    ]);
+    assert.deepEqual(spoken(unmeasured('bytes')), ['deny limits.size effect-incomplete']);
+    assert.deepEqual(spoken(unmeasured()), []);
+  });
+
   test('bounds value, added up by currency and beyond exact numbers', () => {
     const money = (...amounts: string[]) => ({
       value: amounts.map((amountMinor) => ({ currency: 'GBP', amountMinor })),
@@ -416,6 +435,7 @@ routes: {finance: {steps: [{groups: finance}]}}
 thresholds:
   - {name: large, recordsOver: 100, valueOver: {GBP: "10000.00"}, route: finance}
   - {name: mail, recipientsOver: 0, riskOver: 49}
+  - {name: wide, recordsPerResourceOver: 100, bytesOver: 20, amplificationOver: 1.5}
 `);
   const judged = (options: FactOptions = {}) => thresholdFindings(THRESHOLDS, factsOf(options));
 
@@ -431,10 +451,26 @@ thresholds:
     assert.deepEqual(spoken(findings), [
       'wait thresholds.large threshold-exceeded',
       'wait thresholds.large threshold-exceeded',
+      'wait thresholds.wide threshold-exceeded',
     ]);
     assert.deepEqual(reasons(findings), [
       '101 records, over 100 people decide',
       'GBP 10,000.01, over GBP 10,000.00 people decide',
+      '101 records in `public.customers`, over 100 people decide',
+    ]);
+  });
+
+  test('looks at bytes and at what each direct record brings along', () => {
+    const at = (bytes: number, deleted: number) => ({
+      plan: {
+        counts: [direct('public.customers', { updated: 2 }), cascade('public.lines', { deleted })],
+        bytes,
+      },
+    });
+    assert.deepEqual(judged(at(20, 3)), []);
+    assert.deepEqual(reasons(judged(at(21, 4))), [
+      '21 bytes, over 20 people decide',
+      '2 indirect records for each direct one, over 1.5 people decide',
     ]);
   });
 

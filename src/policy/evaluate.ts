@@ -10,6 +10,7 @@ import { lineageOf } from './lineage.ts';
 import { budgetsOf, currencyOf, limitsOf, thresholdsOf } from './lines.ts';
 import { matches, matchesResource, type MatchSubject } from './match.ts';
 import { count, list } from './sentences.ts';
+import { unmeasuredFindings } from './unmeasured.ts';
 import { valueFindings } from './value.ts';
 import { valueByCurrency } from './views.ts';
 import { means, recordsByResource, writeOf, type PolicyFacts, type Write } from './write.ts';
@@ -21,13 +22,14 @@ export type { PolicyFacts } from './write.ts';
 
 /**
  * Judges by the limits: every bound that the measured effect passes denies, and nothing lifts it.
- * So do a limit and a budget of value whose value was not measured: the first at its own stage, the
+ * So do a limit and a budget of what was not measured in full: the first at its own stage, the
  * second at that of budgets.
  */
 export function limitFindings(policy: Policy, facts: PolicyFacts): Finding[] {
   const limits = limitsOf(policy, facts);
   return [
     ...limits.flatMap((limit) => limitLineFindings(limit, facts)),
+    ...unmeasuredFindings(policy, facts),
     ...valueFindings(policy, facts).filter((finding) => finding.stage !== 'approval'),
   ];
 }
@@ -176,18 +178,24 @@ function wait(rule: string, code: Finding['code'], reason: string): Finding {
 function thresholdReasons(threshold: Threshold, facts: PolicyFacts): string[] {
   const { blastRadius, risk } = facts;
   const reasons: string[] = [];
-  const bound = (found: number, over: number | null, text: () => string) => {
+  const bound = (found: number, over: number | null, text: string) => {
     if (over === null || found <= over) return;
-    reasons.push(`${text()}, over ${count(over)} people decide`);
+    reasons.push(`${text}, over ${count(over)} people decide`);
   };
-  bound(blastRadius.records, threshold.recordsOver, () => count(blastRadius.records, 'record'));
+  const { records, recipients, bytes, amplification } = blastRadius;
+  bound(records, threshold.recordsOver, count(records, 'record'));
+  for (const [resource, found] of recordsByResource(facts)) {
+    const text = `${count(found, 'record')} in ${quote(resource)}`;
+    bound(found, threshold.recordsPerResourceOver, text);
+  }
   for (const reason of moneyReasons(threshold.valueMinorOver, facts, 'over')) {
     reasons.push(`${reason} people decide`);
   }
-  bound(blastRadius.recipients, threshold.recipientsOver, () =>
-    count(blastRadius.recipients, 'recipient'),
-  );
-  bound(risk.score, threshold.riskOver, () => `risk ${count(risk.score)} of 100`);
+  bound(recipients, threshold.recipientsOver, count(recipients, 'recipient'));
+  bound(bytes, threshold.bytesOver, count(bytes, 'byte'));
+  const indirect = `${count(amplification, 'indirect record')} for each direct one`;
+  bound(amplification, threshold.amplificationOver, indirect);
+  bound(risk.score, threshold.riskOver, `risk ${count(risk.score)} of 100`);
   return reasons;
 }
 

@@ -39,8 +39,11 @@ export function limitText(limit: Limit): LineText {
 export function thresholdText(threshold: Threshold): LineText {
   const over = [
     bound(threshold.recordsOver, 'record'),
+    bound(threshold.recordsPerResourceOver, 'record', ' in any one resource'),
     ...amounts(threshold.valueMinorOver),
     bound(threshold.recipientsOver, 'recipient'),
+    bound(threshold.bytesOver, 'byte'),
+    bound(threshold.amplificationOver, 'indirect record', ' for each direct one'),
     threshold.riskOver === null ? '' : `risk ${count(threshold.riskOver)}`,
   ].filter((part) => part !== '');
   const says = `over ${list(over)} people decide by route ${threshold.route}`;

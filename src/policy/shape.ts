@@ -53,8 +53,11 @@ export type ThresholdShape = {
   readonly name: string;
   readonly match?: MatchShape;
   readonly recordsOver?: number;
+  readonly recordsPerResourceOver?: number;
   readonly valueOver?: AmountsShape;
   readonly recipientsOver?: number;
+  readonly bytesOver?: number;
+  readonly amplificationOver?: number;
   readonly riskOver?: number;
   readonly route?: string;
 };

@@ -122,6 +122,13 @@ export function specDecide(policy: Policy, input: SpecInput): Verdict {
     const [bounds] = bounding;
     if (bounds !== undefined && (isFree || !plan.valueComplete)) waits.push(bounds);
     denies.push(!plan.valueComplete && bounding.some((each) => each.isHard));
+    const isAlone = (line: { readonly match: Match }) =>
+      held(line).some((group) => group.length === 1 && group[0] === step);
+    for (const what of plan.unmeasured ?? []) {
+      const max = what === 'bytes' ? 'bytesMax' : 'recipientsMax';
+      denies.push(policy.limits.some((line) => line[max] !== null && isAlone(line)));
+      denies.push(policy.budgets.some((line) => line.measure === what && isAlone(line)));
+    }
   }
 
   denies.push(policy.never.some((line) => held(line).length > 0));
@@ -164,6 +171,9 @@ export function specDecide(policy: Policy, input: SpecInput): Verdict {
       const extent = extentOf(group);
       const isOver =
         extent.records > (threshold.recordsOver ?? Infinity) ||
+        extent.inOneResource > (threshold.recordsPerResourceOver ?? Infinity) ||
+        extent.bytes > (threshold.bytesOver ?? Infinity) ||
+        extent.amplification > (threshold.amplificationOver ?? Infinity) ||
         extent.passes(threshold.valueMinorOver) ||
         extent.recipients > (threshold.recipientsOver ?? Infinity) ||
         group.some(({ facts }) => facts.risk.score > (threshold.riskOver ?? Infinity));

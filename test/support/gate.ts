@@ -4,7 +4,7 @@ import { createSequencer } from '../../src/ledger/sequencer.ts';
 import type { JsonObject } from '../../src/lib/json.ts';
 import { chained, type Draft } from '../../src/model/draft.ts';
 import { credentialId, proposalId, tenantId, type ProposalId } from '../../src/model/ids.ts';
-import type { Store } from '../../src/model/ports.ts';
+import type { Store, Target } from '../../src/model/ports.ts';
 import type { AgentPrincipal, PersonPrincipal, Role } from '../../src/model/principal.ts';
 import type { Proposal } from '../../src/model/proposal.ts';
 import { parseConfiguration } from '../../src/policy/parse.ts';
@@ -69,6 +69,8 @@ export interface TestGateOptions {
   readonly path?: string;
   /** Of the gateway before, where this is the one after it. */
   readonly target?: FakeTarget;
+  /** Targets beside it, such as one on a real database. */
+  readonly others?: readonly Target[];
   readonly clock?: ReturnType<typeof fakeClock>;
   readonly isStoppedByFile?: () => boolean;
 }
@@ -82,6 +84,7 @@ export async function testGate(options: TestGateOptions = {}): Promise<TestGate>
   const targets = [target, ...(options.beside ?? []).map((name) => fakeTarget(name, ROWS))];
   const sequencer = createSequencer({ gateway: { id: 'test' } });
   const store = await openSqliteStore({ path: options.path ?? ':memory:', sequencer, random });
+  const known: readonly Target[] = [...targets, ...(options.others ?? [])];
   let policy = parseConfiguration(options.policy ?? POLICY, 'test.yaml').policy;
   const waitingShown: string[] = [];
   const open = (): OpenGate =>
@@ -91,8 +94,8 @@ export async function testGate(options: TestGateOptions = {}): Promise<TestGate>
         clock,
         random,
         targets: {
-          find: (name) => targets.find((each) => each.name === name),
-          names: () => targets.map(({ name }) => name),
+          find: (name) => known.find((each) => each.name === name),
+          names: () => known.map(({ name }) => name),
         },
         notifier: { waiting: async (proposal) => void waitingShown.push(proposal.id) },
       },

@@ -130,14 +130,28 @@ const file = fc.record({
   ),
   thresholds: fc.array(
     fc.record(
-      { match, recordsOver: small, valueOver: withAmounts, riskOver: small, route },
+      {
+        match,
+        recordsOver: small,
+        recordsPerResourceOver: small,
+        valueOver: withAmounts,
+        bytesOver: small,
+        amplificationOver: fc.double({ min: 0, max: 3, noNaN: true }),
+        riskOver: small,
+        route,
+      },
       { requiredKeys: ['recordsOver'] },
     ),
     { maxLength: 2 },
   ),
   budgets: fc.array(
     fc.oneof(
-      fc.record({ match, measure: fc.constantFrom('writes', 'records'), window, max: small }),
+      fc.record({
+        match,
+        measure: fc.constantFrom('writes', 'records', 'recipients'),
+        window,
+        max: small,
+      }),
       fc.record({ match, measure: fc.constant('value:GBP'), window, max: fc.constant('5.00') }),
     ),
     { maxLength: 2 },
@@ -242,6 +256,7 @@ const plan: fc.Arbitrary<Partial<Plan>> = fc.record({
   valueComplete: fc.constantFrom(true, true, true, false),
   recipients: fc.integer({ min: 0, max: 6 }),
   bytes: fc.integer({ min: 0, max: 6 }),
+  unmeasured: fc.constantFrom([], [], [], ['recipients'], ['bytes'], ['recipients', 'bytes']),
   reversibility: fc
     .constantFrom('proved' as const, 'proved' as const, 'conditional' as const, 'one-way' as const)
     .map((kind) => ({ kind, reason: 'x' })),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { JsonObject } from '../../lib/json.ts';
 import { PLAN_BOUNDS } from '../../model/plan.ts';
+import { argumentAmount, type ArgumentAmount } from '../amounts.ts';
 import { parseSettings } from '../connector.ts';
 
 /** The settings of a `postgres` target, defaults filled in. */
@@ -30,7 +31,12 @@ export interface PostgresSettings {
   readonly softDelete: Readonly<Record<string, SoftDelete>>;
   /** Further settings of every session, such as `app.tenant` for row security. */
   readonly session: Readonly<Record<string, string>>;
+  /** Of the setting `value`: the columns that hold money. */
   readonly value: readonly ValueColumn[];
+  /** Of the setting `value`: the arguments that state money. */
+  readonly amounts: readonly ArgumentAmount[];
+  /** Columns that say who is reached. */
+  readonly recipients: readonly RecipientColumn[];
   readonly statementTimeoutMs: number;
   /** Below the server's `deadlock_timeout` (1 s), so that a deadlock never costs the application. */
   readonly lockTimeoutMs: number;
@@ -91,6 +97,11 @@ export interface ValueColumn {
   readonly unit: 'major' | 'minor';
 }
 
+export interface RecipientColumn {
+  readonly table: string;
+  readonly column: string;
+}
+
 const NAME = z.string().min(1).max(63);
 const CURRENCY = z.string().regex(/^[A-Z]{3}$/, 'expected an ISO 4217 code such as `GBP`');
 
@@ -105,6 +116,22 @@ const valueColumn: z.ZodType<ValueColumn> = z
   .refine((value) => (value.currency === undefined) !== (value.currencyColumn === undefined), {
     message: 'expected exactly one of `currency` and `currencyColumn`',
   });
+
+/** Each is a column or an argument; told apart so that what is wrong is told of the one that was meant. */
+const value: z.ZodType<readonly (ValueColumn | ArgumentAmount)[]> = z
+  .array(z.record(z.string(), z.unknown()))
+  .max(1_000)
+  .transform((items, context) =>
+    items.flatMap((item, index) => {
+      const read =
+        'argument' in item ? argumentAmount.safeParse(item) : valueColumn.safeParse(item);
+      if (read.success) return [read.data];
+      for (const issue of read.error.issues) {
+        context.addIssue({ ...issue, path: [index, ...issue.path] });
+      }
+      return [];
+    }),
+  );
 
 const TABLE = z.string().min(1).max(127);
 const SECRET_URL = z.string().min(1).max(4_096);
@@ -173,7 +200,11 @@ const schema: z.ZodType<PostgresSettings> = z
         z.coerce.string(),
       )
       .default({}),
-    value: z.array(valueColumn).max(1_000).default([]),
+    value: value.prefault([]),
+    recipients: z
+      .array(z.strictObject({ table: TABLE, column: NAME }))
+      .max(1_000)
+      .default([]),
     statementTimeoutMs: z.int().min(10).max(600_000).default(5_000),
     lockTimeoutMs: z.int().min(10).max(60_000).default(300),
     rowsMax: z.int().min(0).max(PLAN_BOUNDS.effectsMax).default(1_000),
@@ -190,7 +221,12 @@ const schema: z.ZodType<PostgresSettings> = z
       path: ['schemas'],
       message: 'the schema of the receipts may not be governed as well',
     },
-  );
+  )
+  .transform((settings) => ({
+    ...settings,
+    value: settings.value.filter((each) => 'column' in each),
+    amounts: settings.value.filter((each) => 'argument' in each),
+  }));
 
 /** Parses the settings of a target; an unknown one is a `configuration-invalid` problem. */
 export function parsePostgresSettings(target: string, given: JsonObject): PostgresSettings {

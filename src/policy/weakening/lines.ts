@@ -58,7 +58,10 @@ const THRESHOLD_BOUNDS: {
   ]: Bound<Threshold>;
 } = {
   recordsOver: (threshold) => threshold.recordsOver,
+  recordsPerResourceOver: (threshold) => threshold.recordsPerResourceOver,
   recipientsOver: (threshold) => threshold.recipientsOver,
+  bytesOver: (threshold) => threshold.bytesOver,
+  amplificationOver: (threshold) => threshold.amplificationOver,
   riskOver: (threshold) => threshold.riskOver,
 };
 

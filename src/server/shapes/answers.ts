@@ -196,6 +196,7 @@ export const PLAN: JsonSchema = object(
     warnings: list(TEXT),
     checks: list(object({ name: TEXT, holds: YES_NO, message: TEXT_OR_NULL })),
     measuredOn: { type: 'string', const: 'shadow' },
+    unmeasured: list({ type: 'string', enum: ['recipients', 'bytes'] }),
     steps: described(
       list(object({ operation: TEXT, plan: { type: 'object' } })),
       'of several steps in one transaction: each, with a plan as this one',
@@ -205,7 +206,7 @@ export const PLAN: JsonSchema = object(
       'of a chain over several transactions: each, with a plan as this one',
     ),
   },
-  ['checks', 'measuredOn', 'steps', 'segments'],
+  ['checks', 'measuredOn', 'unmeasured', 'steps', 'segments'],
 );
 
 export const ASSESSMENT: JsonSchema = object({

@@ -1,34 +1,53 @@
-/** Holds the settings of money against the catalog: a name that is wrong there would limit nothing. */
+/** Holds the settings of money and recipients against the catalog: a name that is wrong there would limit nothing. */
 import { nearest } from '../../../lib/nearest.ts';
 import { Problem } from '../../../model/problem.ts';
 import type { Sessions } from '../session/session.ts';
 import { qualified, type PostgresSettings } from '../settings.ts';
 
 /**
- * Returns a check that throws `target-misconfigured` where a table or column of the `value` setting
- * does not exist. Once it has held, it is not made again.
+ * Returns a check that throws `target-misconfigured` where a table or column of the `value` or the
+ * `recipients` setting does not exist. Once it has held, it is not made again.
  */
 export function openAmountsCheck(
   target: string,
   sessions: Sessions,
   settings: PostgresSettings,
 ): () => Promise<void> {
-  let holds = settings.value.length === 0;
+  let holds = settings.value.length + settings.recipients.length === 0;
   return async () => {
     if (holds) return;
     const tables = await columnsByTable(sessions, settings);
-    for (const { table, column, currencyColumn } of settings.value) {
+    for (const { setting, table, columns: named } of mapped(settings)) {
       const resource = qualified(settings, table);
       const columns = tables.get(resource);
-      if (columns === undefined) throw missing(target, 'table', resource, [...tables.keys()]);
-      for (const each of currencyColumn === undefined ? [column] : [column, currencyColumn]) {
+      const of = `target \`${target}\`: \`${setting}\``;
+      if (columns === undefined) throw missing(of, 'table', resource, [...tables.keys()]);
+      for (const each of named) {
         if (columns.includes(each)) continue;
         const known = columns.map((name) => `${resource}.${name}`);
-        throw missing(target, 'column', `${resource}.${each}`, known);
+        throw missing(of, 'column', `${resource}.${each}`, known);
       }
     }
     holds = true;
   };
+}
+
+interface Mapped {
+  readonly setting: 'value' | 'recipients';
+  readonly table: string;
+  readonly columns: readonly string[];
+}
+
+function mapped({ value, recipients }: PostgresSettings): readonly Mapped[] {
+  return [
+    ...value.map(({ table, column, currencyColumn }): Mapped => {
+      const columns = currencyColumn === undefined ? [column] : [column, currencyColumn];
+      return { setting: 'value', table, columns };
+    }),
+    ...recipients.map(({ table, column }): Mapped => {
+      return { setting: 'recipients', table, columns: [column] };
+    }),
+  ];
 }
 
 async function columnsByTable(
@@ -51,11 +70,11 @@ async function columnsByTable(
   return tables;
 }
 
-function missing(target: string, what: string, name: string, known: readonly string[]): Problem {
+function missing(of: string, what: string, name: string, known: readonly string[]): Problem {
   const near = nearest(name, known);
   const meant = near === undefined ? '' : `; is \`${near}\` meant?`;
   return new Problem(
     'target-misconfigured',
-    `target \`${target}\`: \`value\` names the ${what} \`${name}\`, which does not exist in its schemas${meant}`,
+    `${of} names the ${what} \`${name}\`, which does not exist in its schemas${meant}`,
   );
 }

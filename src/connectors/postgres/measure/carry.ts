@@ -4,6 +4,7 @@ import type { ProposalId, WriteKey } from '../../../model/ids.ts';
 import type { Effect, EvidenceReference, Plan } from '../../../model/plan.ts';
 import type { EvidenceFiles, PlanCheck, PlanRequest } from '../../../model/ports.ts';
 import type { Callers } from '../catalog/callers.ts';
+import type { Measured } from '../../amounts.ts';
 import type { LearntMasks } from './learn.ts';
 import type { Parser } from '../text/parse.ts';
 import type { Receipts } from '../session/receipts.ts';
@@ -33,6 +34,8 @@ export interface CarryContext extends Surroundings {
   /** What is asked once the write was measured; the parser is there to judge it. */
   readonly checks: readonly PlanCheck[];
   readonly parser: Pick<Parser, 'parseRead'>;
+  /** What the arguments state of the value; null where none of them is an amount. */
+  readonly stated: Measured | null;
   /** Whose evidence it is. */
   readonly owner: ProposalId | undefined;
 }

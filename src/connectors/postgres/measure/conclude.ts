@@ -32,14 +32,16 @@ export async function measured({
   const { masks, catalog } = doing.gathering;
   run.gathering.guards.finish(run.counts, run.unseen);
   const tallied = await run.gathering.finish();
+  const unseen: string[] = [];
   for (const { resource, attribution } of run.counts) {
     const hasImages = tallied.counts.some((each) => each.table.resource === resource);
-    // Changed rows that nobody saw may hold amounts.
+    // Changed rows that nobody saw may hold amounts, and name recipients.
     const isSeen = hasImages && !run.unseen.includes(resource);
-    const partOf = partsOf(run, resource);
-    if (!isSeen && attribution !== 'direct' && tallied.value.covers([resource, ...partOf])) {
-      tallied.value.incomplete();
-    }
+    if (isSeen || attribution === 'direct') continue;
+    unseen.push(resource);
+    const tables = [resource, ...partsOf(run, resource)];
+    if (tallied.value.covers(tables)) tallied.value.incomplete();
+    if (tallied.recipients.covers(tables)) tallied.recipients.unseen(resource);
   }
   const plan = planOf({
     named: write === null ? 'read' : CLASSES[write.statement.kind],
@@ -49,6 +51,7 @@ export async function measured({
     counts: run.counts,
     masks,
     footprint: run.footprint,
+    unseen,
     warnings: [...run.gaps, ...(write?.statement.warnings ?? [])],
     reversibility: UNTRIED,
   });

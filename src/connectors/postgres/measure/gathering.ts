@@ -5,6 +5,7 @@ import type { Change } from './change.ts';
 import { openGuards, type Guarded, type Guards } from './guards.ts';
 import { Sample } from './learn.ts';
 import type { Masks } from './masks.ts';
+import { RecipientCount } from './recipients.ts';
 import { Tally, type Counted, type Tallied, type TalliedStep } from './tally.ts';
 import { ValueSum } from './value.ts';
 
@@ -39,7 +40,8 @@ export class Gathering {
     this.#watch = options.step?.watch;
     this.#tally = new Tally({
       rowsMax: settings.rowsMax,
-      value: new ValueSum(settings, this.#wholes),
+      value: new ValueSum(settings, this.#wholes, context.stated),
+      recipients: new RecipientCount(settings, this.#wholes),
       masks: options.masks,
       evidence,
       owner,

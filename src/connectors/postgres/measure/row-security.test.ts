@@ -80,6 +80,18 @@ test('rows that a cascade takes beyond them are counted, and said to be unseen',
   assert.equal(plan.effects.filter(({ resource }) => resource === 'public.bills').length, 2);
   assert.equal(plan.reversibility.kind, 'one-way');
   assert.match(plan.warnings[0] ?? '', /row security hides .*an evidence role/);
+  assert.deepEqual(plan.unmeasured, ['bytes']);
+});
+
+test('recipients in rows that nobody saw are not all counted', async () => {
+  const recipients = [{ table: 'bills', column: 'client' }];
+  const plan = await planned({ recipients }, 'DELETE FROM clients WHERE id = 3');
+  assert.deepEqual(plan.unmeasured, ['recipients', 'bytes']);
+  assert.match(plan.warnings.join(), /the recipients in public\.bills could not all be counted/);
+  const whole = { recipients, evidence: urlOf('witness') };
+  const seen = await planned(whole, 'DELETE FROM clients WHERE id = 3');
+  assert.equal(seen.unmeasured, undefined);
+  assert.equal(seen.recipients, 1);
 });
 
 test('a role that may see them gives them their images', async () => {

@@ -8,6 +8,7 @@ import { openGuards, type Guards } from './guards.ts';
 import { rowImage } from './images.ts';
 import type { Guard } from '../catalog/known.ts';
 import type { TextRow } from '../session/rows.ts';
+import { RecipientCount } from './recipients.ts';
 import { sealedPlan } from './sealed-plan.ts';
 import type { Ready } from './sealed-ready.ts';
 import type { Statement } from '../text/statement.ts';
@@ -34,8 +35,11 @@ export class Measure implements Taker {
     this.#ready = ready;
     this.#catalog = ready.sealed.catalog;
     this.#guards = openGuards(settings, { kind: 'agent', named });
-    const value = new ValueSum(settings, new Map([[target.resource, target.partOf]]));
-    this.#tally = new Tally({ rowsMax: settings.rowsMax, value, masks, evidence, owner });
+    const { rowsMax } = settings;
+    const wholes = new Map([[target.resource, target.partOf]]);
+    const value = new ValueSum(settings, wholes, context.stated);
+    const recipients = new RecipientCount(settings, wholes);
+    this.#tally = new Tally({ rowsMax, value, recipients, masks, evidence, owner });
   }
 
   get table(): string {

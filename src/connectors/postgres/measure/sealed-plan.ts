@@ -10,6 +10,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { headline, softColumn } from './headline.ts';
 import type { Masks } from './masks.ts';
 import type { Statement } from '../text/statement.ts';
+import { unmeasuredOf } from './summary.ts';
 import type { Tallied } from './tally.ts';
 
 const CLASSES = { insert: 'create', update: 'update', delete: 'delete', merge: 'update' } as const;
@@ -32,6 +33,7 @@ export function sealedPlan(
     deleted,
   }));
   const { value, complete } = tallied.value.total();
+  const recipients = tallied.recipients.total();
   return {
     headline: headline(resource, counts, softColumn(statement)),
     class: strongest([CLASSES[statement.kind], ...counts.flatMap(classesOf)]),
@@ -46,12 +48,13 @@ export function sealedPlan(
     maskedColumns: masks.names(),
     value,
     valueComplete: complete,
-    recipients: 0,
+    recipients: recipients.count,
     bytes: tallied.bytes,
+    ...unmeasuredOf(recipients, []),
     reversibility: reversibilityOf(catalog, tallied),
     resourceSize: catalog.rowsEstimated,
     dependents: catalog.dependents,
-    warnings: statement.warnings,
+    warnings: [...statement.warnings, ...recipients.gaps],
   };
 }
 

@@ -133,6 +133,7 @@ async function openLane(schema: string, given: JsonObject = {}): Promise<Lane> {
     recordsMax: undefined,
     checks: [],
     parser,
+    stated: null,
     owner: nextKey(),
   };
   const made: Lane = {

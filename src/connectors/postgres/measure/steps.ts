@@ -9,6 +9,7 @@
  */
 import { mergePlans } from '../../../model/merge.ts';
 import { measure, PLAN_BOUNDS, type Plan, type StepPlan } from '../../../model/plan.ts';
+import { amountsInArguments } from '../../amounts.ts';
 import { Refused } from '../../connector.ts';
 import { atStep, Faults } from './at-step.ts';
 import type { Carried, CarryContext, Opening } from './carry.ts';
@@ -195,7 +196,9 @@ async function carryStep(
   const kept = sumOf(done, ({ effects }) => effects.length);
   const room = { ...settings, rowsMax: Math.max(0, settings.rowsMax - kept) };
   // The images of a step are in its plan or nowhere: those of the whole are kept.
-  const own = { ...context, settings: room, evidence: undefined };
+  const { operation, arguments: args } = step.request;
+  const stated = amountsInArguments(settings.amounts, operation, args);
+  const own = { ...context, settings: room, stated, evidence: undefined };
   const run = await measureRun(lane, own, doing);
   const { plan } = await measured({ doing, run, write: step });
   await client.query('RELEASE SAVEPOINT writegate_step');

@@ -10,6 +10,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import type { Footprint } from './footprint.ts';
 import { headline } from './headline.ts';
 import type { Masks } from './masks.ts';
+import type { Recipients } from './recipients.ts';
 import type { Tallied } from './tally.ts';
 
 /** All that was found out about one write. */
@@ -24,6 +25,8 @@ export interface Findings {
   readonly masks: Masks;
   /** What each relation that was reached is a part of. */
   readonly footprint: Pick<Footprint, 'relations'>;
+  /** Resources of which rows changed that have no image. */
+  readonly unseen: readonly string[];
   /** What makes the measure incomplete, a sentence each. */
   readonly warnings: readonly string[];
   readonly reversibility: Reversibility;
@@ -34,6 +37,7 @@ export function planOf(findings: Findings): Plan {
   const { named, catalog, tallied, counts, masks, footprint } = findings;
   const { resource } = catalog.target;
   const { value, complete } = tallied.value.total();
+  const recipients = tallied.recipients.total();
   return {
     headline: headline(resource, counts, findings.soft),
     class: strongest([
@@ -55,13 +59,26 @@ export function planOf(findings: Findings): Plan {
     maskedColumns: masks.names(),
     value,
     valueComplete: complete,
-    recipients: 0,
+    recipients: recipients.count,
     bytes: tallied.bytes,
+    ...unmeasuredOf(recipients, findings.unseen),
     reversibility: findings.reversibility,
     resourceSize: catalog.rowsEstimated,
     dependents: catalog.dependents,
-    warnings: [...findings.warnings, ...sequenceWarnings(footprint)],
+    warnings: [...findings.warnings, ...recipients.gaps, ...sequenceWarnings(footprint)],
   };
+}
+
+/** What is not measured in full: recipients with gaps, and the bytes of rows that have no image. */
+export function unmeasuredOf(
+  { gaps }: Recipients,
+  unseen: readonly string[],
+): Pick<Plan, 'unmeasured'> {
+  const unmeasured = [
+    ...(gaps.length > 0 ? (['recipients'] as const) : []),
+    ...(unseen.length > 0 ? (['bytes'] as const) : []),
+  ];
+  return unmeasured.length === 0 ? {} : { unmeasured };
 }
 
 /** The parts among what the write names and what it touched; every counted resource was touched. */

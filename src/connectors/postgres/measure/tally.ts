@@ -19,6 +19,7 @@ import { Form } from './form.ts';
 import { ROWS_MEASURED_MAX, valueIn } from './images.ts';
 import { Lines } from './lines.ts';
 import type { Masks } from './masks.ts';
+import type { RecipientCount } from './recipients.ts';
 import type { ValueSum } from './value.ts';
 
 /** Changed rows of one table that came about in one way. */
@@ -45,11 +46,13 @@ export interface Tallied {
   readonly columns: readonly ColumnChange[];
   readonly bytes: number;
   readonly value: ValueSum;
+  readonly recipients: RecipientCount;
 }
 
 export interface TallyOptions {
   readonly rowsMax: number;
   readonly value: ValueSum;
+  readonly recipients: RecipientCount;
   readonly masks: Masks;
   /** Where the effects go once they are more than `rowsMax`; undefined: the rest is only digested. */
   readonly evidence: EvidenceFiles | undefined;
@@ -82,8 +85,8 @@ interface Kept {
 interface Making {
   readonly form: Form;
   readonly counted: Counted;
-  /** Whether an amount of the table is mapped. */
-  readonly isValued: boolean;
+  /** Whether an amount or a recipient of the table is mapped. */
+  readonly isMapped: boolean;
   /** How its lines begin; none where no evidence is kept. */
   readonly lines: number;
   readonly filledLines: number;
@@ -172,6 +175,7 @@ export class Tally {
       columns: this.#columns.changes(),
       bytes: this.#bytes,
       value: this.#options.value,
+      recipients: this.#options.recipients,
     };
   }
 
@@ -196,7 +200,7 @@ export class Tally {
     counted[COUNTED[kind]] += 1;
     this.#bytes += imageBytes(before) + imageBytes(after);
     if (before !== null && after !== null) this.#columns.add(before, after, form.masked);
-    if (making.isValued) this.#value(form, change);
+    if (making.isMapped) this.#mapped(form, change);
     const written = form.write(change, true);
     this.#digests.add(written.form);
     this.#evidence?.lines.add(making.lines, written);
@@ -211,11 +215,14 @@ export class Tally {
     this.#kept.push({ filled, masked, digest: this.#digests.last() });
   }
 
-  /** Gives columns by name to the sum of money; undefined for what is not known before the commit. */
-  #value({ table, masked }: Form, { before, after, kind }: Change): void {
-    const amounts = (image: RowImage | null) =>
+  /** Gives columns by name to what counts them; undefined for what is not known before the commit. */
+  #mapped({ table, masked }: Form, { before, after, kind }: Change): void {
+    const { value, recipients } = this.#options;
+    const named = (image: RowImage | null) =>
       image && ((name: string) => (masked.has(name) ? undefined : valueIn(image, name)));
-    this.#options.value.add(table.resource, amounts(before), amounts(after), kind);
+    const [from, to] = [named(before), named(after)];
+    value.add(table.resource, from, to, kind);
+    recipients.add(table.resource, from, to);
   }
 
   #isLarge(): boolean {
@@ -242,10 +249,12 @@ export class Tally {
     const counted = this.#counts.get(name) ?? { table, by, created: 0, updated: 0, deleted: 0 };
     this.#counts.set(name, counted);
     const making = form.making(kind, by);
+    const tables = [table.resource, ...table.partOf];
+    const { value, recipients } = this.#options;
     return {
       form,
       counted,
-      isValued: this.#options.value.covers([table.resource, ...table.partOf]),
+      isMapped: value.covers(tables) || recipients.covers(tables),
       lines: this.#evidence?.lines.addMaking(making) ?? 0,
       filledLines: this.#filled?.lines.addMaking(making) ?? 0,
     };
