@@ -47,23 +47,55 @@ const STEPS: Readonly<Record<Order['scenario'], readonly string[]>> = {
     'after commit 3',
   ],
   rollback: ['after plan 2', 'after commit 3', 'after apply 2', 'after commit 4'],
+  // Commit 1 has the first intent, 2 that of the second step, 3 the outcome.
+  chain: [
+    'after plan 2',
+    'after commit 1',
+    'before apply 1',
+    'after apply 1',
+    'before commit 2',
+    'after commit 2',
+    'before apply 2',
+    'after apply 2',
+    'before commit 3',
+    'after commit 3',
+  ],
+  // As before up to the second step, which refuses; commit 3 says that the first is taken back.
+  back: [
+    'after apply 1',
+    'after commit 2',
+    'after apply 2',
+    'before commit 3',
+    'after commit 3',
+    'after plan 3',
+    'before apply 3',
+    'after apply 3',
+    'before commit 4',
+    'after commit 4',
+  ],
 };
 
 let postgres: Postgres;
 let database: Client;
+let books: Client;
 let folder: string;
 
 before(async () => {
   postgres = await startPostgres();
   await postgres.createDatabase('shop');
+  await postgres.createDatabase('books');
   database = new Client({ connectionString: postgres.url('shop') });
   await database.connect();
   await database.query('CREATE TABLE counters (id integer PRIMARY KEY, value integer NOT NULL)');
+  books = new Client({ connectionString: postgres.url('books') });
+  await books.connect();
+  await books.query('CREATE TABLE postings (id integer PRIMARY KEY)');
   folder = await mkdtemp(join(tmpdir(), 'writegate-crash-'));
 });
 
 after(async () => {
   await database?.end();
+  await books?.end();
   await postgres?.stop();
   await rm(folder, { recursive: true, force: true });
 });
@@ -106,9 +138,11 @@ async function freshOrder(scenario: Order['scenario'], killAt: string | null): P
   round += 1;
   await database.query('DELETE FROM counters');
   await database.query('INSERT INTO counters VALUES (1, 0)');
+  await books.query('DELETE FROM postings');
   return {
     storePath: join(folder, `store-${round}.sqlite`),
     databaseUrl: postgres.url('shop'),
+    booksUrl: postgres.url('books'),
     statement: 'UPDATE counters SET value = value + 1 WHERE id = 1',
     scenario,
     killAt,
@@ -123,7 +157,7 @@ function assertSettled(states: readonly string[]): void {
   }
 }
 
-for (const scenario of ['autonomous', 'held', 'approved', 'rollback'] as const) {
+for (const scenario of ['autonomous', 'held', 'approved', 'rollback', 'chain', 'back'] as const) {
   describe(`G1, G3, L1: killed in the ${scenario} journey`, () => {
     for (const killAt of STEPS[scenario]) {
       test(`${killAt}: every proposal ends rightly, and the retry has one effect`, async () => {
@@ -185,6 +219,9 @@ async function assertRecovers(order: Order): Promise<void> {
   assert.ok(report !== null);
   assertSettled(report.recovered);
   assertSettled(report.states);
-  assert.equal(report.ended, 'applied');
-  assert.equal(await value(), order.scenario === 'rollback' ? 0 : 1);
+  const { scenario } = order;
+  assert.equal(report.ended, scenario === 'back' ? 'refused' : 'applied');
+  assert.equal(await value(), scenario === 'rollback' || scenario === 'back' ? 0 : 1);
+  const { rows } = await books.query('SELECT id FROM postings');
+  assert.equal(rows.length, scenario === 'chain' ? 1 : 0);
 }

@@ -13,7 +13,8 @@ import type {
 } from '../model/ports.ts';
 import type { Proposal } from '../model/proposal.ts';
 import type { Carrier } from './carrier.ts';
-import { isGoingBack, ownReferences, Saga, together } from './saga.ts';
+import { isGoingBack, ownReferences } from './progress.ts';
+import { Saga, together } from './saga.ts';
 import { operationOf, segmentRequest, segmentsOf, stepsText, type Segment } from './segments.ts';
 
 /**

@@ -11,7 +11,7 @@ import {
   type ExecutePorts,
 } from './execute.ts';
 import { appliedOutcome, outcomeOf } from './outcome.ts';
-import { isGoingBack } from './saga.ts';
+import { isGoingBack } from './progress.ts';
 
 /**
  * Settles what a crash or a lost reply left open: an intent without an outcome, or one in doubt.

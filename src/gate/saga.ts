@@ -21,6 +21,7 @@ import type {
   TargetRefusal,
 } from '../model/ports.ts';
 import type { Unsettled } from './carrier.ts';
+import { codeOfBack, journaled, journalOf, ownReferences, wasBegun, type Way } from './progress.ts';
 import { keyOf, operationOf, segmentRequest, stepsText, type Segment } from './segments.ts';
 
 /** How often taking back is measured anew because its rows moved meanwhile. */
@@ -29,7 +30,6 @@ const BACK_ROUNDS_MAX = 3;
 /** A refusal with one of these may not be one in a moment; any other needs people. */
 const PASSING: readonly string[] = ['target-unavailable', 'target-busy', 'statement-timeout'];
 
-type Way = 'there' | 'back';
 type Answer = ApplyAnswer | Unsettled;
 
 export interface SagaParts {
@@ -333,50 +333,6 @@ export function together(
     .map(({ target }, index) => `${target.name}:${done[index]?.reference ?? ''}`)
     .join(' ');
   return { reference, effects: null, evidence: null, segments: done };
-}
-
-/** Whether it has begun to be taken back. */
-export function isGoingBack(references: readonly string[]): boolean {
-  return codeOfBack(references) !== undefined;
-}
-
-/** What the target of a segment journaled itself. */
-export function ownReferences(
-  references: readonly string[],
-  { number }: Segment,
-  way: Way,
-): readonly string[] {
-  const prefix = `${way === 'there' ? 'segment' : 'back'}-${number}/`;
-  return references
-    .filter((reference) => reference.startsWith(prefix))
-    .map((reference) => reference.slice(prefix.length));
-}
-
-function wasBegun(references: readonly string[], { number }: Segment, way: Way): boolean {
-  const name = `${way === 'there' ? 'segment' : 'back'}-${number}`;
-  return references.some((reference) => reference.split(/[:/]/, 1)[0] === name);
-}
-
-/** Why it is taken back, as its first step back says. */
-function codeOfBack(references: readonly string[]): string | undefined {
-  const first = references.find((reference) => reference.startsWith('back-'));
-  return first?.split(':')[1];
-}
-
-/** False where a stop is on, or another attempt has taken over: then nothing may be written. */
-async function journaled(request: ApplyRequest, reference: string): Promise<boolean> {
-  try {
-    await request.journal?.(reference);
-    return request.journal !== undefined;
-  } catch {
-    return false;
-  }
-}
-
-function journalOf(request: ApplyRequest, name: string): Pick<ApplyRequest, 'journal'> {
-  const { journal } = request;
-  if (journal === undefined) return {};
-  return { journal: (reference) => journal(`${name}/${reference}`) };
 }
 
 function segmentOf({ reference, effects, evidence }: AppliedSegment): AppliedSegment {

@@ -54,6 +54,7 @@ async function asOperator(...line: readonly string[]): Promise<{ code: number; r
 /** The members of answers that these tests read. */
 interface Answer {
   readonly state: string;
+  readonly reason: string;
   readonly code: string;
   readonly proposalId: string;
   readonly planDigest: string;
@@ -179,6 +180,33 @@ describe('an operator and an agent at the command line', { timeout: 120_000 }, (
     assert.equal(code, 0);
     assert.equal(result.state, 'previewed');
     assert.equal(result.wouldBe, 'allow');
+    assert.equal(await email(1), 'c1@example.org');
+  });
+
+  test('several writes are one proposal, later ones see earlier ones, and are taken back as one', async () => {
+    const set = (address: string, where: string) => ({
+      target: 'crm',
+      arguments: {
+        statement: 'UPDATE customers SET email = $1 WHERE email = $2',
+        parameters: [address, where],
+      },
+    });
+    const steps = [
+      set('first@example.org', 'c1@example.org'),
+      set('x@example.org', 'first@example.org'),
+    ];
+    const file = join(home, 'chain.json');
+    await writeFile(file, JSON.stringify({ steps }));
+    const preview = await asAgent('preview', '--chain', file);
+    assert.equal(preview.result.wouldBe, 'allow', preview.result.reason);
+    const chain = await asAgent('propose', '--chain', file);
+    assert.deepEqual([chain.code, chain.result.state], [0, 'applied'], chain.result.reason);
+    assert.equal(await email(1), 'x@example.org');
+    const id = chain.result.proposalId ?? '';
+    const shown = await writegate(['show', id]);
+    assert.match(shown.out, /step 2 +sql: /);
+    const back = await asOperator('rollback', id);
+    assert.deepEqual([back.code, back.result.state], [0, 'applied'], back.result.reason);
     assert.equal(await email(1), 'c1@example.org');
   });
 

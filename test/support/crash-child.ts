@@ -4,12 +4,12 @@ import { openPostgresTarget } from '../../src/connectors/postgres.ts';
 import { openGate } from '../../src/gate.ts';
 import { createSequencer } from '../../src/ledger/sequencer.ts';
 import { systemRandom, wallClock } from '../../src/main/world.ts';
-import type { Draft } from '../../src/model/draft.ts';
+import { chained, type Draft } from '../../src/model/draft.ts';
 import type { Held, Store, Target, TargetRefusal } from '../../src/model/ports.ts';
 import { parseConfiguration } from '../../src/policy/parse.ts';
 import { scoreOf } from '../../src/policy/risk.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
-import { agent, human, idOf, need } from './gate.ts';
+import { agent, human, idOf } from './gate.ts';
 
 export interface Order {
   readonly storePath: string;
@@ -17,9 +17,11 @@ export interface Order {
   readonly statement: string;
   /**
    * `autonomous`, by plan and apply, or in one pass where it is `held`; `approved` by a person; or
-   * applied before and now `rolled back`.
+   * applied before and now `rolled back`. A `chain` writes to a second database after it; in `back` that
+   * one refuses, and the first is taken back.
    */
-  readonly scenario: 'autonomous' | 'held' | 'approved' | 'rollback';
+  readonly scenario: 'autonomous' | 'held' | 'approved' | 'rollback' | 'chain' | 'back';
+  readonly booksUrl: string;
   /** `before commit 2`, `after plan 1`, `before apply 1` …; null lives. */
   readonly killAt: string | null;
   /** Reconcile first, and report what is there afterwards. */
@@ -30,13 +32,24 @@ const POLICY = `
 version: 1
 tenant: acme
 environment: test
-targets: { shop: { kind: postgres, url: '\${env:DATABASE_URL}', acceptFindings: [role-superuser] } }
+targets:
+  shop: { kind: postgres, url: '\${env:DATABASE_URL}', acceptFindings: [role-superuser] }
+  books: { kind: postgres, url: '\${env:BOOKS_URL}', acceptFindings: [role-superuser] }
 people: { owner: { roles: [operator] }, ann: { roles: [approver] } }
 agents:
-  bot: { owner: owner, permissions: [{ target: shop, class: update, tier: autonomous }] }
+  bot: { owner: owner, permissions: [{ target: '*', class: [create, update], tier: autonomous }] }
   clerk: { owner: owner, permissions: [{ target: shop, class: update, tier: confirm }] }
-rules: [{ id: permit, effect: permit, match: { target: shop }, reason: a test }]
+rules: [{ id: permit, effect: permit, match: { target: '*' }, reason: a test }]
 `;
+
+const REFUSAL: TargetRefusal = {
+  kind: 'refused',
+  code: 'constraint-violated',
+  reason: 'the books are closed',
+  permanent: true,
+  span: null,
+  conflicts: [],
+};
 
 type HoldAnswer = Held | TargetRefusal | null;
 
@@ -75,7 +88,11 @@ function mortalTarget(target: Target): Target {
     guarantee: target.guarantee,
     operations: target.operations,
     plan: (request, signal) => step('plan', () => plan.call(target, request, signal)),
-    apply: (request, signal) => step('apply', () => apply.call(target, request, signal)),
+    apply: (request, signal) =>
+      step('apply', async () => {
+        if (order.scenario === 'back' && target.name === 'books') return REFUSAL;
+        return apply.call(target, request, signal);
+      }),
     probe: (request, signal) => step('probe', () => probe.call(target, request, signal)),
     close: () => target.close(),
   };
@@ -103,17 +120,24 @@ const store = mortalStore(
     random,
   }),
 );
-const { settings } = need(configuration.targets[0]);
-const opened = await openPostgresTarget('shop', settings, (name) =>
-  name === 'DATABASE_URL' ? order.databaseUrl : undefined,
+const urls: Readonly<Record<string, string>> = {
+  DATABASE_URL: order.databaseUrl,
+  BOOKS_URL: order.booksUrl,
+};
+const isChain = order.scenario === 'chain' || order.scenario === 'back';
+const targets = await Promise.all(
+  configuration.targets
+    .filter(({ name }) => isChain || name === 'shop')
+    .map(async ({ name, settings }) =>
+      mortalTarget(await openPostgresTarget(name, settings, (variable) => urls[variable])),
+    ),
 );
-const target = mortalTarget(opened);
 const gate = openGate(
   {
     store,
     clock,
     random,
-    targets: { find: (name) => (name === 'shop' ? target : undefined) },
+    targets: { find: (name) => targets.find((target) => target.name === name) },
     notifier: { waiting: async () => {} },
   },
   {
@@ -124,10 +148,14 @@ const gate = openGate(
 );
 
 const tenant = agent('bot').tenant;
-const draft: Draft = {
-  target: 'shop',
+const write = { target: 'shop', operation: 'sql', arguments: { statement: order.statement } };
+const posting = {
+  target: 'books',
   operation: 'sql',
-  arguments: { statement: order.statement },
+  arguments: { statement: 'INSERT INTO postings (id) VALUES (1)' },
+};
+const draft: Draft = {
+  ...(isChain ? chained([write, posting]) : write),
   reason: undefined,
   idempotencyKey: undefined,
   run: undefined,
@@ -162,4 +190,4 @@ const ended = await play();
 await gate.drain();
 process.stdout.write(`${JSON.stringify({ recovered, ended, states: await states() })}\n`);
 await store.close();
-await target.close();
+await Promise.all(targets.map((target) => target.close()));
