@@ -60,6 +60,14 @@ export async function afterAttempt(
   return recover(journey, executed.proposal, compensated);
 }
 
+/** A shadow that has another effect than the target is no preview: people look, whatever the tier. */
+const SHADOW_DIFFERS =
+  'the shadow that it was previewed on has another effect than the target itself';
+
+function fromShadow({ assessment }: Proposal): boolean {
+  return assessment?.plan.measuredOn === 'shadow';
+}
+
 /** A stale proposal gets the plan that the target would do now, and a decision on that. */
 async function afterDrift(
   journey: Journey,
@@ -70,7 +78,8 @@ async function afterDrift(
   const drifted = stale.drift?.difference ?? null;
   const { target, operation } = stale.draft;
   const score = journey.score(journey.policy());
-  const assessment = assessmentOf(target, operation, plan, score, journey.clock.now());
+  const seen = fromShadow(stale) ? { ...plan, warnings: [...plan.warnings, SHADOW_DIFFERS] } : plan;
+  const assessment = assessmentOf(target, operation, seen, score, journey.clock.now());
   const again = await decideAgain(journey, stale, [{ type: 'preview', assessment }], compensated);
   if (again.state !== 'executing') {
     if (again.state === 'waiting') await journey.notifier.waiting(again);

@@ -3,7 +3,7 @@ import { strict as assert } from 'node:assert';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
-import type { Figures } from './check.ts';
+import type { Figures } from '../check.ts';
 import { takeSnapshot } from './snapshot.ts';
 import type { World } from './world.ts';
 

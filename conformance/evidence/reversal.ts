@@ -1,7 +1,7 @@
 /** Test 8.6, rollback: bit for bit where it was promised, and no promise that is not kept. */
 import { strict as assert } from 'node:assert';
-import { GatewayProblem } from '../src/client/index.ts';
-import type { Figures } from './check.ts';
+import { GatewayProblem } from '../../src/client/index.ts';
+import type { Figures } from '../check.ts';
 import { changesBetween, rowsIn, takeSnapshot, type Snapshot } from './snapshot.ts';
 import type { World } from './world.ts';
 import { approved, play, proposalOf, rolledBack, type Story } from './writes.ts';

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client as PgClient } from 'pg';
-import { createClient, type Client, type Effect } from '../src/client/index.ts';
-import { folderReader } from '../src/ledger/folder.ts';
-import { verifyLedger, type VerifyReport } from '../src/ledger/verify.ts';
-import { openGateway } from '../src/main.ts';
-import { startPostgres, type Postgres } from '../support/postgres.ts';
-import { makeRoles } from '../test/support/postgres-roles.ts';
+import { createClient, type Client, type Effect } from '../../src/client/index.ts';
+import { folderReader } from '../../src/ledger/folder.ts';
+import { verifyLedger, type VerifyReport } from '../../src/ledger/verify.ts';
+import { openGateway } from '../../src/main.ts';
+import { startPostgres, type Postgres } from '../../support/postgres.ts';
+import { makeRoles } from '../../test/support/postgres-roles.ts';
 
 export interface World {
   readonly url: string;

@@ -2,7 +2,7 @@
 import { strict as assert } from 'node:assert';
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Figures } from './check.ts';
+import type { Figures } from '../check.ts';
 import type { Head, World } from './world.ts';
 
 interface Attack {

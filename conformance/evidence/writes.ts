@@ -1,6 +1,6 @@
 /** One write of every kind, and what becomes of it: carried out, looked at, taken back. */
 import { strict as assert } from 'node:assert';
-import type { Effect, Result } from '../src/client/index.ts';
+import type { Effect, Result } from '../../src/client/index.ts';
 import { takeSnapshot, type Snapshot } from './snapshot.ts';
 import type { World } from './world.ts';
 

@@ -1,7 +1,7 @@
 /** Test 8.3, pre-write state: the images in the log equal what a superuser saw before and after. */
 import { strict as assert } from 'node:assert';
-import type { Effect } from '../src/client/index.ts';
-import type { Figures } from './check.ts';
+import type { Effect } from '../../src/client/index.ts';
+import type { Figures } from '../check.ts';
 import { changeOf, changesBetween, counted, rowsIn, rowText, type Change } from './snapshot.ts';
 import type { Story } from './writes.ts';
 
