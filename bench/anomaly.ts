@@ -5,7 +5,7 @@
  */
 import { learn, type Baseline, type BaselineFact } from '../src/model/baseline.ts';
 import type { Sensitivity } from '../src/model/policy.ts';
-import { unusual } from '../src/policy/unusual.ts';
+import { unusual } from '../src/policy/stages/unusual.ts';
 import { agent, POLICY, setDraft, testGate } from '../test/support/gate.ts';
 import { direct, factsOf } from '../test/support/policy.ts';
 import { ANOMALIES, Chance, TRACES, type Trace, type TraceWrite } from './anomaly-traces.ts';

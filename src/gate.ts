@@ -68,7 +68,7 @@ import { begin, subjectOf } from './model/proposal.ts';
 import type { ReadBody, ReadResult } from './model/read.ts';
 import type { Result } from './model/result.ts';
 import { isRepeatable } from './policy/evaluate.ts';
-import { releaseState } from './policy/release.ts';
+import { releaseState } from './policy/load/release.ts';
 
 export type { GatePorts, GateSettings } from './gate/journey.ts';
 

@@ -56,7 +56,7 @@ import type { Configuration } from './model/policy.ts';
 import type { Clock, Notifier, Random, Signer, Store, Target } from './model/ports.ts';
 import { Problem } from './model/problem.ts';
 import type { ReadLog } from './model/read.ts';
-import { scoreOf } from './policy/risk.ts';
+import { scoreOf } from './policy/stages/risk.ts';
 import { openApp } from './server/app.ts';
 import type { Log } from './server/problem.ts';
 import { openEvidenceFiles, type EvidenceFolder } from './store/evidence-files.ts';

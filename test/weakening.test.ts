@@ -8,7 +8,7 @@ import type { Decision } from '../src/model/decision.ts';
 import type { Configuration } from '../src/model/policy.ts';
 import { budgetLines, isRepeatable, type PolicyFacts } from '../src/policy/evaluate.ts';
 import { parseConfiguration } from '../src/policy/parse.ts';
-import { scoreOf } from '../src/policy/risk.ts';
+import { scoreOf } from '../src/policy/stages/risk.ts';
 import { changesOf, weakenings } from '../src/policy/weakening.ts';
 import { hasAtLeast } from '../src/policy/weakening/routes.ts';
 import { PEOPLE, steps } from './support/policy-arbitraries.ts';

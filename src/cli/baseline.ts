@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { BaselineView } from '../model/api.ts';
-import { count, measureText } from '../policy/sentences.ts';
+import { count, measureText } from '../policy/stages/sentences.ts';
 import { connect } from './connect.ts';
 import { field, heading, instant, type Look } from './look.ts';
 import { print, withConnection, withExample, type ConnectionOptions, type Shell } from './shell.ts';

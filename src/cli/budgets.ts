@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { BudgetView } from '../model/api.ts';
-import { measureText } from '../policy/sentences.ts';
+import { measureText } from '../policy/stages/sentences.ts';
 import { connect } from './connect.ts';
 import { field, heading, instant, span, type Look } from './look.ts';
 import { print, withConnection, withExample, type ConnectionOptions, type Shell } from './shell.ts';

@@ -1,6 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { placeOf, type CatalogueFile, type Imported, type Mapping } from '../policy/backstage.ts';
+import {
+  placeOf,
+  type CatalogueFile,
+  type Imported,
+  type Mapping,
+} from '../policy/load/backstage.ts';
 import { connect } from './connect.ts';
 import { dependentsLines } from './render-dependents.ts';
 import {
@@ -68,7 +73,7 @@ async function imports(paths: readonly string[], maps: readonly string[]): Promi
   const mappings = maps.map(mappingOf);
   const files: CatalogueFile[] = [];
   for (const name of paths) files.push({ name, text: await readFile(name, 'utf8') });
-  const { importCatalogue } = await import('../policy/backstage.ts');
+  const { importCatalogue } = await import('../policy/load/backstage.ts');
   return importCatalogue(files, mappings);
 }
 

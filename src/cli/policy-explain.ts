@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { GatewayProblem } from '../client/problem.ts';
-import type { ExplainedTarget } from '../policy/explained.ts';
+import type { ExplainedTarget } from '../policy/explain/explained.ts';
 import { nearest } from '../lib/nearest.ts';
 import type { Configuration } from '../model/policy.ts';
 import { Problem } from '../model/problem.ts';

@@ -53,7 +53,7 @@ async function run(configuration: string, file: string): Promise<CasesReport> {
       `there is no \`${file}\`; write cases there, as docs/guide/operator.md shows, or name another file`,
     );
   }
-  const { parseCases } = await import('../policy/cases.ts');
+  const { parseCases } = await import('../policy/cases/cases.ts');
   const { decideCases } = await import('../gate/cases.ts');
   return decideCases(loaded, parseCases(text, file, loaded));
 }

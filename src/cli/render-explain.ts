@@ -1,5 +1,5 @@
 /** What an agent may do, for a person. */
-import type { ExplainedRow, Explanation, TierCount } from '../policy/explained.ts';
+import type { ExplainedRow, Explanation, TierCount } from '../policy/explain/explained.ts';
 import { counted, field, heading, paragraph, type Look } from './look.ts';
 import { tableLines } from './table.ts';
 

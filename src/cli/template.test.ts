@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { decideCases } from '../gate/cases.ts';
-import { parseCases } from '../policy/cases.ts';
+import { parseCases } from '../policy/cases/cases.ts';
 import { explain } from '../policy/explain.ts';
 import { parseConfiguration } from '../policy/parse.ts';
 import { weakenings } from '../policy/weakening.ts';

@@ -11,7 +11,7 @@ import type {
 
 import type { Carrier } from './carrier.ts';
 
-/** Scores a measured plan of a target; `policy/risk.ts` is the production one. */
+/** Scores a measured plan of a target; `policy/stages/risk.ts` is the production one. */
 export type Score = (plan: Plan, blastRadius: BlastRadius, target: string) => Risk;
 
 /**

@@ -4,8 +4,8 @@ import type { AgentBaseline, Store } from '../model/ports.ts';
 import { usualOf } from '../model/measure.ts';
 import type { Policy } from '../model/policy.ts';
 import type { PersonPrincipal } from '../model/principal.ts';
-import { sensitivityOf } from '../policy/anomaly.ts';
-import { unusualAbove } from '../policy/unusual.ts';
+import { sensitivityOf } from '../policy/stages/anomaly.ts';
+import { unusualAbove } from '../policy/stages/unusual.ts';
 
 /** Lists what is usual for one agent, by target and operation, and above what a figure is unusual. */
 export async function baselinePage(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import schema from '../../schema/policy-tests.schema.json' with { type: 'json' };
 import { Problem } from '../model/problem.ts';
-import { parseCases } from '../policy/cases.ts';
+import { parseCases } from '../policy/cases/cases.ts';
 import { parseConfiguration } from '../policy/parse.ts';
 import { decideCases, type CasesReport } from './cases.ts';
 

@@ -5,11 +5,11 @@ import type { Freeze } from '../model/freeze.ts';
 import { newFreezeId } from '../model/ids.ts';
 import { planDigest } from '../model/plan.ts';
 import type { Configuration, Policy } from '../model/policy.ts';
-import { factsOfCase, instantOf } from '../policy/case-facts.ts';
-import type { Case, CaseShape } from '../policy/cases.ts';
+import { factsOfCase, instantOf } from '../policy/cases/case-facts.ts';
+import type { Case, CaseShape } from '../policy/cases/cases.ts';
 import { budgetLines, routeOf, type PolicyFacts } from '../policy/evaluate.ts';
-import { currencyOf } from '../policy/lines.ts';
-import { many } from '../policy/shape.ts';
+import { currencyOf } from '../policy/stages/lines.ts';
+import { many } from '../policy/load/shape.ts';
 import { decide, type DecisionInput } from './decide.ts';
 import { coverageOf, type Coverage } from './coverage.ts';
 

@@ -6,7 +6,7 @@ import type { Policy } from '../model/policy.ts';
 import type { Clock, Commit, Compensated, KeyClaim, Store, Targets } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
 import { fold, subjectOf, type Proposal } from '../model/proposal.ts';
-import { paceGuards } from '../policy/anomaly.ts';
+import { paceGuards } from '../policy/stages/anomaly.ts';
 import { decide } from './decide.ts';
 import { decisionInput } from './facts.ts';
 import { claimEffect, type EffectClaim } from './same-effect.ts';

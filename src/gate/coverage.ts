@@ -1,8 +1,8 @@
 import type { Decision } from '../model/decision.ts';
 import type { Match, Policy } from '../model/policy.ts';
 import type { PolicyFacts } from '../policy/evaluate.ts';
-import { matchesBeside } from '../policy/match.ts';
-import { concerns, writeOf } from '../policy/write.ts';
+import { matchesBeside } from '../policy/stages/match.ts';
+import { concerns, writeOf } from '../policy/stages/write.ts';
 
 /** Which lines of a policy spoke, and which did not. */
 export interface Coverage {

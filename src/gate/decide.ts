@@ -9,11 +9,11 @@ import {
 import { activeFreeze, type Freeze, type FreezeSubject } from '../model/freeze.ts';
 import type { Assessment } from '../model/plan.ts';
 import type { Policy } from '../model/policy.ts';
-import { anomalyFindings, type Usual } from '../policy/anomaly.ts';
+import { anomalyFindings, type Usual } from '../policy/stages/anomaly.ts';
 import { routeOf, type PolicyFacts } from '../policy/evaluate.ts';
 import { judge } from '../policy/judge.ts';
-import { routeSatisfied } from '../policy/route.ts';
-import { measureText } from '../policy/sentences.ts';
+import { routeSatisfied } from '../policy/stages/route.ts';
+import { measureText } from '../policy/stages/sentences.ts';
 
 /** A budget line and what its budget has used. */
 export interface BudgetState {

@@ -4,7 +4,7 @@ import { measure, type Assessment } from '../model/plan.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Clock, Compensated, Store, Targets } from '../model/ports.ts';
 import { subjectOf, type Proposal } from '../model/proposal.ts';
-import type { Usual } from '../policy/anomaly.ts';
+import type { Usual } from '../policy/stages/anomaly.ts';
 import { budgetLines, type PolicyFacts } from '../policy/evaluate.ts';
 import type { BudgetState, DecisionInput } from './decide.ts';
 import { sameEffectAs } from './same-effect.ts';

@@ -7,7 +7,7 @@ import { PAGE_MAX, type Clock, type Random, type Store, type Targets } from '../
 import type { PersonPrincipal } from '../model/principal.ts';
 import { Problem } from '../model/problem.ts';
 import { subjectOf } from '../model/proposal.ts';
-import { mayRelease, releaseState } from '../policy/release.ts';
+import { mayRelease, releaseState } from '../policy/load/release.ts';
 import { contended, ROUNDS_MAX } from './commit.ts';
 import { FREEZE_LOOKBACK_MS } from './facts.ts';
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { agent, human, need, POLICY, setDraft, testGate } from '../../test/support/gate.ts';
 import type { SuggestAnswer, SuggestBody } from '../model/suggest.ts';
 import { parseConfiguration } from '../policy/parse.ts';
-import { scoreOf } from '../policy/risk.ts';
+import { scoreOf } from '../policy/stages/risk.ts';
 import { openPast } from './past.ts';
 
 const OPERATOR = human('ben', ['operator']);

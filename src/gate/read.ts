@@ -14,7 +14,7 @@ import type { Clock, ReadAnswer, Target, Targets } from '../model/ports.ts';
 import type { AgentPrincipal, Principal } from '../model/principal.ts';
 import { Problem } from '../model/problem.ts';
 import type { Next } from '../model/result.ts';
-import { holdsAny } from '../policy/permissions.ts';
+import { holdsAny } from '../policy/stages/permissions.ts';
 
 const RETRY_AFTER_MS = 5_000;
 

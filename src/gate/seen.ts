@@ -6,7 +6,7 @@ import { PAGE_MAX, type Store } from '../model/ports.ts';
 import type { Proposal } from '../model/proposal.ts';
 import { REPLAY_BOUNDS } from '../model/replay.ts';
 import type { SeenAgent } from '../model/suggest.ts';
-import { quantile, type SeenWrite } from '../policy/seen.ts';
+import { quantile, type SeenWrite } from '../policy/suggest/seen.ts';
 import { recordedVerdict } from './replay/recorded.ts';
 import { measuredSteps } from './steps.ts';
 

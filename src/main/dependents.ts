@@ -2,7 +2,7 @@ import type { DependentsView } from '../model/dependents.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Target } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
-import { apartFrom, dependentsOf } from '../policy/dependents.ts';
+import { apartFrom, dependentsOf } from '../policy/stages/dependents.ts';
 
 /**
  * Says what depends on one resource: what the target knows of itself, and what the policy names.

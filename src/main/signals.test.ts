@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { InMemorySpanExporter } from '@opentelemetry/sdk-trace';
 import { openGate, type OpenGate } from '../gate.ts';
 import { parseConfiguration } from '../policy/parse.ts';
-import { scoreOf } from '../policy/risk.ts';
+import { scoreOf } from '../policy/stages/risk.ts';
 import {
   agent,
   human,

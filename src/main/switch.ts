@@ -11,7 +11,7 @@ import type { FileSwitch } from '../gate/freeze.ts';
 import type { TenantId } from '../model/ids.ts';
 import { Problem } from '../model/problem.ts';
 import { parseConfiguration } from '../policy/parse.ts';
-import { saysStop } from '../policy/switch.ts';
+import { saysStop } from '../policy/load/switch.ts';
 import { readText } from './folder.ts';
 
 export interface EmergencySwitch {

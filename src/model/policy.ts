@@ -22,7 +22,7 @@ export interface Match {
   readonly class?: readonly EffectClass[];
 }
 
-/** Everything a condition may look at; `policy/conditions.ts` gives it types in CEL. */
+/** Everything a condition may look at; `policy/conditions/conditions.ts` gives it types in CEL. */
 export interface RuleFacts {
   readonly principal: {
     readonly name: string;

@@ -4,21 +4,21 @@ import { quote } from '../lib/quote.ts';
 import { BUDGET_WINDOWS_MS, type BudgetLine } from '../model/budget.ts';
 import type { Finding } from '../model/decision.ts';
 import type { BudgetRule, Limit, Policy, Rule, Threshold } from '../model/policy.ts';
-import { candidatesOf } from './candidates.ts';
-import { beginStage, whyErrored } from './conditions.ts';
-import { lineageOf } from './lineage.ts';
-import { budgetsOf, currencyOf, limitsOf, thresholdsOf } from './lines.ts';
-import { matches, matchesResource, type MatchSubject } from './match.ts';
-import { count, list } from './sentences.ts';
-import { unmeasuredFindings } from './unmeasured.ts';
-import { valueFindings } from './value.ts';
-import { valueByCurrency } from './views.ts';
-import { means, recordsByResource, writeOf, type PolicyFacts, type Write } from './write.ts';
+import { candidatesOf } from './stages/candidates.ts';
+import { beginStage, whyErrored } from './conditions/conditions.ts';
+import { lineageOf } from './stages/lineage.ts';
+import { budgetsOf, currencyOf, limitsOf, thresholdsOf } from './stages/lines.ts';
+import { matches, matchesResource, type MatchSubject } from './stages/match.ts';
+import { count, list } from './stages/sentences.ts';
+import { unmeasuredFindings } from './stages/unmeasured.ts';
+import { valueFindings } from './stages/value.ts';
+import { valueByCurrency } from './conditions/views.ts';
+import { means, recordsByResource, writeOf, type PolicyFacts, type Write } from './stages/write.ts';
 
-export { matches, type MatchSubject } from './match.ts';
-export { neverFindings, permissionFindings } from './permissions.ts';
-export { routeOf } from './routing.ts';
-export type { PolicyFacts } from './write.ts';
+export { matches, type MatchSubject } from './stages/match.ts';
+export { neverFindings, permissionFindings } from './stages/permissions.ts';
+export { routeOf } from './stages/routing.ts';
+export type { PolicyFacts } from './stages/write.ts';
 
 /**
  * Judges by the limits: every bound that the measured effect passes denies, and nothing lifts it.

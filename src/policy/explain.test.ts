@@ -7,7 +7,7 @@ import { decide } from '../gate/decide.ts';
 import { planDigest, type EffectClass } from '../model/plan.ts';
 import type { Policy } from '../model/policy.ts';
 import { explain } from './explain.ts';
-import type { ExplainedRow, ExplainedTarget } from './explained.ts';
+import type { ExplainedRow, ExplainedTarget } from './explain/explained.ts';
 
 const FILE = `
 version: 1

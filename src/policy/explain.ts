@@ -8,8 +8,8 @@
  */
 import { EFFECT_CLASSES, type EffectClass } from '../model/plan.ts';
 import type { AgentPolicy, Match, Policy, Rule } from '../model/policy.ts';
-import { explainCounts } from './explain-counts.ts';
-import { grouped } from './explain-groups.ts';
+import { explainCounts } from './explain/explain-counts.ts';
+import { grouped } from './explain/explain-groups.ts';
 import type {
   Allowance,
   Cell,
@@ -17,7 +17,7 @@ import type {
   ExplainedTarget,
   ExplainInput,
   Explanation,
-} from './explained.ts';
+} from './explain/explained.ts';
 import {
   BUILT_IN_NEVER,
   budgetText,
@@ -26,10 +26,10 @@ import {
   ruleText,
   thresholdText,
   type LineText,
-} from './line-text.ts';
-import { matches, matchesBeside } from './match.ts';
-import { ANY_OTHER, mayOverlap } from './patterns.ts';
-import { lineHeld, namesDelete, strongestLine, TIERS } from './permissions.ts';
+} from './explain/line-text.ts';
+import { matches, matchesBeside } from './stages/match.ts';
+import { ANY_OTHER, mayOverlap } from './explain/patterns.ts';
+import { lineHeld, namesDelete, strongestLine, TIERS } from './stages/permissions.ts';
 
 /** Explains what the agent may do; undefined where the policy names no such agent. */
 export function explain(input: ExplainInput): Explanation | undefined {

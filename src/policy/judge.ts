@@ -14,9 +14,9 @@ import {
   thresholdLineFindings,
   tighteningRules,
 } from './evaluate.ts';
-import { limitsOf, thresholdsOf } from './lines.ts';
-import { validationFinding, validationFindings, validationsOf } from './validate.ts';
-import type { PolicyFacts } from './write.ts';
+import { limitsOf, thresholdsOf } from './stages/lines.ts';
+import { validationFinding, validationFindings, validationsOf } from './stages/validate.ts';
+import type { PolicyFacts } from './stages/write.ts';
 
 /**
  * Judges a write, or the steps of a chain, each of which is judged as it would be alone. Beside

@@ -6,7 +6,7 @@ import schema from '../../schema/writegate.schema.json' with { type: 'json' };
 import type { Configuration } from '../model/policy.ts';
 import { Problem } from '../model/problem.ts';
 import { parseConfiguration } from './parse.ts';
-import type { FileShape } from './shape.ts';
+import type { FileShape } from './load/shape.ts';
 
 function parse(text: string): Configuration {
   return parseConfiguration(text, 'writegate.yaml');

@@ -1,10 +1,10 @@
 import { digestJson, type Digest } from '../lib/canonical.ts';
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
 import type { Configuration, TargetConfiguration } from '../model/policy.ts';
-import { buildPolicy, ENVIRONMENT_DEFAULT } from './build.ts';
-import { checkReferences } from './check.ts';
-import { checkShape, type FileShape } from './shape.ts';
-import { plainValue, readSource, refuse, valueOffset, type Fault } from './source.ts';
+import { buildPolicy, ENVIRONMENT_DEFAULT } from './load/build.ts';
+import { checkReferences } from './load/check.ts';
+import { checkShape, type FileShape } from './load/shape.ts';
+import { plainValue, readSource, refuse, valueOffset, type Fault } from './load/source.ts';
 
 const LISTEN_DEFAULT = '127.0.0.1:7878';
 const PORT_MAX = 65_535;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { Policy } from '../model/policy.ts';
-import { anomalyFindings } from './anomaly.ts';
+import { anomalyFindings } from './stages/anomaly.ts';
 import {
   budgetLines,
   limitFindings,
@@ -13,7 +13,7 @@ import {
   thresholdFindings,
 } from './evaluate.ts';
 import { judge } from './judge.ts';
-import { routeSatisfied } from './route.ts';
+import { routeSatisfied } from './stages/route.ts';
 import { specDecide } from './spec.ts';
 import { facts, input, policy, type RandomInput } from '../../test/support/policy-arbitraries.ts';
 import { policyFrom } from '../../test/support/policy.ts';

@@ -14,8 +14,8 @@ import {
   type Validation,
 } from '../model/policy.ts';
 import { budgetLines } from './evaluate.ts';
-import { routeOf } from './routing.ts';
-import type { PolicyFacts } from './write.ts';
+import { routeOf } from './stages/routing.ts';
+import type { PolicyFacts } from './stages/write.ts';
 
 export interface SpecInput {
   /** One for each step of a chain, in order; else one. */

@@ -6,9 +6,9 @@ import type { Finding } from '../model/decision.ts';
 import type { Configuration, Policy } from '../model/policy.ts';
 import { judge } from './judge.ts';
 import { parseConfiguration } from './parse.ts';
-import { mostWithin, quantile, roundedUp, type SeenWrite } from './seen.ts';
+import { mostWithin, quantile, roundedUp, type SeenWrite } from './suggest/seen.ts';
 import { SEEN_MIN, suggest } from './suggest.ts';
-import type { PolicyFacts } from './write.ts';
+import type { PolicyFacts } from './stages/write.ts';
 
 const FILE = `# What agents may write.
 version: 1

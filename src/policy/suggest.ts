@@ -9,9 +9,9 @@
 import { Document, isSeq, parseDocument, YAMLSeq, type Node } from 'yaml';
 import { quote } from '../lib/quote.ts';
 import type { Configuration } from '../model/policy.ts';
-import { boundsOf, type DraftLine } from './suggest-bounds.ts';
-import { permissionsOf } from './suggest-permissions.ts';
-import type { SeenWrite } from './seen.ts';
+import { boundsOf, type DraftLine } from './suggest/suggest-bounds.ts';
+import { permissionsOf } from './suggest/suggest-permissions.ts';
+import type { SeenWrite } from './suggest/seen.ts';
 
 export interface Drafting {
   readonly configuration: Configuration;

@@ -7,7 +7,7 @@ import { systemRandom, wallClock } from '../../src/main/world.ts';
 import { chained, type Draft } from '../../src/model/draft.ts';
 import type { Held, Store, Target, TargetRefusal } from '../../src/model/ports.ts';
 import { parseConfiguration } from '../../src/policy/parse.ts';
-import { scoreOf } from '../../src/policy/risk.ts';
+import { scoreOf } from '../../src/policy/stages/risk.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { agent, human, idOf } from './gate.ts';
 

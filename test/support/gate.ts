@@ -8,7 +8,7 @@ import type { Store, Target } from '../../src/model/ports.ts';
 import type { AgentPrincipal, PersonPrincipal, Role } from '../../src/model/principal.ts';
 import type { Proposal } from '../../src/model/proposal.ts';
 import { parseConfiguration } from '../../src/policy/parse.ts';
-import { scoreOf } from '../../src/policy/risk.ts';
+import { scoreOf } from '../../src/policy/stages/risk.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { countingRandom, fakeClock } from './fakes.ts';
 import { fakeTarget, type FakeTarget } from './fake-target.ts';

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { EFFECT_CLASSES, type Plan, type ResourceCount } from '../../src/model/plan.ts';
 import { SENSITIVITIES, type Policy } from '../../src/model/policy.ts';
-import { unusual, type Usual } from '../../src/policy/unusual.ts';
+import { unusual, type Usual } from '../../src/policy/stages/unusual.ts';
 import type { PolicyFacts } from '../../src/policy/evaluate.ts';
 import type { SpecInput } from '../../src/policy/spec.ts';
 import { learnedFrom } from './baseline.ts';

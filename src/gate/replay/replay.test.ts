@@ -13,7 +13,7 @@ import {
 import type { Principal } from '../../model/principal.ts';
 import type { ReplayBody, ReplayReport } from '../../model/replay.ts';
 import { parseConfiguration } from '../../policy/parse.ts';
-import { scoreOf } from '../../policy/risk.ts';
+import { scoreOf } from '../../policy/stages/risk.ts';
 import { openPast, type Past } from '../past.ts';
 import { recordedVerdict } from './recorded.ts';
 

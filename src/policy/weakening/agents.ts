@@ -1,7 +1,7 @@
 /** Agents and people: who may do more, and who may agree to more. */
 import type { Match, Permission, Person, Policy, Tier } from '../../model/policy.ts';
 import type { Role } from '../../model/principal.ts';
-import { list } from '../sentences.ts';
+import { list } from '../stages/sentences.ts';
 import { conditionsOf, paired, type Comparison } from './changes.ts';
 import { covers, partsOf } from './cover.ts';
 import { classesText, orNone } from './words.ts';

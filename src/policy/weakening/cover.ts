@@ -4,7 +4,7 @@
  */
 import { EFFECT_CLASSES, type EffectClass } from '../../model/plan.ts';
 import type { Match } from '../../model/policy.ts';
-import { isPattern, matchesPattern } from '../match.ts';
+import { isPattern, matchesPattern } from '../stages/match.ts';
 
 /** Members of a match whose values are names. */
 const NAMED = ['agent', 'environment', 'target', 'operation', 'resource'] as const;

@@ -1,7 +1,7 @@
 /** Lines that only tighten: never, limits, thresholds, budgets. */
 import { moneyText } from '../../lib/money.ts';
 import type { BudgetRule, Limit, Match, Policy, Threshold } from '../../model/policy.ts';
-import { count } from '../sentences.ts';
+import { count } from '../stages/sentences.ts';
 import { byName, paired, type Comparison } from './changes.ts';
 import { covers, isSameMatch } from './cover.ts';
 import { matchText } from './words.ts';

@@ -1,6 +1,6 @@
 /**
  * Risk, which limits have a part in: it is scored against the least `recordsMax` of the resource, or
- * 1,000 where there is none (`policy/risk.ts`). A tighter limit makes a higher score, which tightens
+ * 1,000 where there is none (`policy/stages/risk.ts`). A tighter limit makes a higher score, which tightens
  * thresholds, and may open a rule whose condition looks at it.
  */
 import type { Limit, Policy } from '../../model/policy.ts';

@@ -4,7 +4,7 @@
  */
 import type { RouteStep } from '../../model/decision.ts';
 import type { Policy, Route } from '../../model/policy.ts';
-import { isWithin, joinRoutes } from '../routing.ts';
+import { isWithin, joinRoutes } from '../stages/routing.ts';
 import { paired, type Comparison } from './changes.ts';
 import { durationText, stepsText } from './words.ts';
 

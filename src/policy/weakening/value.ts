@@ -1,12 +1,12 @@
 /**
  * Bounds on value beyond their figures. Where some line bounds value, value in a currency that none
  * bounds waits, in the name of the first such line; so a further bound can take a wait away, and a
- * line that comes first can hand it to another route (`policy/value.ts`).
+ * line that comes first can hand it to another route (`policy/stages/value.ts`).
  */
 import type { Match, Policy } from '../../model/policy.ts';
 import type { Comparison } from './changes.ts';
 import { areApart, covers } from './cover.ts';
-import { currencyOf } from '../lines.ts';
+import { currencyOf } from '../stages/lines.ts';
 
 interface ValueLine {
   readonly path: string;

@@ -1,7 +1,7 @@
 /** Values of a policy as the sentences of a comparison write them. */
 import type { Match } from '../../model/policy.ts';
 import type { RouteStep } from '../../model/decision.ts';
-import { count, list } from '../sentences.ts';
+import { count, list } from '../stages/sentences.ts';
 
 const UNITS = [
   [86_400_000, 'd'],
