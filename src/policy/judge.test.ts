@@ -7,6 +7,7 @@ import { policy, steps } from '../../test/support/policy-arbitraries.ts';
 import { direct, factsOf, policyFrom, spoken } from '../../test/support/policy.ts';
 import { budgetLines, type PolicyFacts } from './evaluate.ts';
 import { judge } from './judge.ts';
+import { specDecide } from './spec.ts';
 
 const RANK = { allow: 0, wait: 1, deny: 2 } as const;
 
@@ -107,6 +108,59 @@ describe('the steps of a chain', () => {
       [1, 60],
     );
   });
+});
+
+const CLASSES = ['create', 'update', 'delete'] as const;
+const SPEAKERS = ['require', 'forbid', 'holds'] as const;
+
+/** A line that speaks where a condition holds. */
+function speaking(speaker: (typeof SPEAKERS)[number], when: string): string {
+  return speaker === 'holds'
+    ? `validations: [{name: v, holds: '!(${when})', reason: v}]\n`
+    : `  - {id: r, effect: ${speaker}, when: '${when}', reason: r}\n`;
+}
+
+/** A step that does one thing, and takes back one that did another. */
+function takingBack(done: (typeof CLASSES)[number], undone: (typeof CLASSES)[number]): PolicyFacts {
+  const counts = [direct('public.customers', { updated: 1 })];
+  return factsOf({ agent: 'bot', class: done, compensates: undone, plan: { counts } });
+}
+
+describe('a condition on the steps of a compensation', () => {
+  const BASE = `
+version: 1
+targets: {crm: {kind: fake}}
+agents: {bot: {permissions: [{target: crm, tier: autonomous}]}}
+rules:
+  - {id: all, effect: permit, match: {target: crm}, reason: a test}
+`;
+  const pairs = CLASSES.flatMap((done) => CLASSES.map((undone) => [done, undone] as const));
+  for (const speaker of SPEAKERS) {
+    test(`of a line that says ${speaker} sees the class of what is taken back, in the sum too`, () => {
+      for (const asked of CLASSES) {
+        for (const extent of ['', ' && effect.records > 1']) {
+          const when = `operation.class == "${asked}"${extent}`;
+          const loaded = policyFrom(`${BASE}${speaking(speaker, when)}`);
+          for (const [first, second] of pairs.flatMap((each) =>
+            pairs.map((other) => [each, other] as const),
+          )) {
+            const chain = [takingBack(...first), takingBack(...second)];
+            const expected = specDecide(loaded, {
+              facts: chain,
+              frozen: false,
+              duplicate: false,
+              unusualAt: ['off', 'off'],
+              budgetUsed: [],
+              approvals: [],
+              forbiddenApprovers: [],
+            });
+            const said = `${when}, ${first.join(' of ')}, ${second.join(' of ')}`;
+            assert.equal(rank(judge(loaded, chain)), RANK[expected], said);
+          }
+        }
+      }
+    });
+  }
 });
 
 describe('a chain', () => {

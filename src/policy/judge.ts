@@ -16,7 +16,7 @@ import {
 } from './evaluate.ts';
 import { limitsOf, thresholdsOf } from './stages/lines.ts';
 import { validationFinding, validationFindings, validationsOf } from './stages/validate.ts';
-import type { PolicyFacts } from './stages/write.ts';
+import { writeOf, type PolicyFacts } from './stages/write.ts';
 
 /**
  * Judges a write, or the steps of a chain, each of which is judged as it would be alone. Beside
@@ -91,7 +91,8 @@ function ruleTogether(rule: Rule, concerned: readonly PolicyFacts[]): readonly F
 
 function seenTogether(concerned: readonly PolicyFacts[]): readonly PolicyFacts[] {
   const { plan, blastRadius } = merged(concerned.map((facts) => ({ ...facts, target: '' })));
-  return concerned.map((facts) => ({ ...facts, plan, blastRadius }));
+  // A condition sees the class that lines are matched with: of a compensation, what it takes back.
+  return concerned.map((facts) => ({ ...facts, class: writeOf(facts).class, plan, blastRadius }));
 }
 
 /** The validations that see the effect; a schema is of one step's arguments, a check saw them all. */
