@@ -203,7 +203,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
     gate,
     past: openPast(
       { ...ground, targets: targetsPort, pause: nextTurn },
-      { configuration: configuration.current, score: scoreOf },
+      { configuration: () => configuration.current(), score: scoreOf },
     ),
     credentials: openCredentials({ ...ground, configuration: () => configuration.current() }),
     policies: openPolicies(ground, configuration),

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import {
   placeOf,
@@ -6,6 +5,7 @@ import {
   type Imported,
   type Mapping,
 } from '../policy/load/backstage.ts';
+import { readText } from '../main/folder.ts';
 import { connect } from './connect.ts';
 import { dependentsLines } from './render-dependents.ts';
 import {
@@ -72,9 +72,17 @@ async function dependents(
 async function imports(paths: readonly string[], maps: readonly string[]): Promise<Imported> {
   const mappings = maps.map(mappingOf);
   const files: CatalogueFile[] = [];
-  for (const name of paths) files.push({ name, text: await readFile(name, 'utf8') });
+  for (const name of paths) files.push({ name, text: await textOf(name) });
   const { importCatalogue } = await import('../policy/load/backstage.ts');
   return importCatalogue(files, mappings);
+}
+
+async function textOf(path: string): Promise<string> {
+  const text = await readText(path);
+  if (text !== undefined) return text;
+  throw new UsageError(
+    `expected a catalogue file at \`${path}\` after \`--backstage\`, found none`,
+  );
 }
 
 function mappingOf(text: string): Mapping {

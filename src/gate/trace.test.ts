@@ -6,6 +6,7 @@ import { trace, TRACED_MAX } from './trace.ts';
 const bot = agent('bot');
 const clerk = agent('clerk');
 const run = 'run_9f2d';
+const pause = (): Promise<void> => Promise.resolve();
 
 test('a trace tells calls, people, effects and why the run stopped, in the order of their time', async () => {
   const { gate, store, clock } = await testGate();
@@ -23,7 +24,7 @@ test('a trace tells calls, people, effects and why the run stopped, in the order
   }
   await gate.propose(bot, setDraft('other', '1', { run: 'another' }));
 
-  const { items, left } = await trace({ store }, human('ann'), run);
+  const { items, left } = await trace({ store, pause }, human('ann'), run);
   assert.equal(left, 0);
   assert.deepEqual(
     items.map(({ step }) => step),
@@ -62,13 +63,13 @@ test('an agent is told what it proposed itself, whoever else used the name of th
   const { gate, store } = await testGate();
   await gate.propose(bot, setDraft('a', '9', { run }));
   await gate.propose(clerk, setDraft('b', '9', { run }));
-  const own = await trace({ store }, clerk, run);
+  const own = await trace({ store, pause }, clerk, run);
   assert.deepEqual(
     own.items.map((line) => (line.event === 'stop' ? line.reason : line.event)),
     ['tool_call', 'approval_required'],
   );
-  assert.equal((await trace({ store }, human('ann'), run)).items.length, 4);
-  assert.deepEqual(await trace({ store }, clerk, 'no such run'), { items: [], left: 0 });
+  assert.equal((await trace({ store, pause }, human('ann'), run)).items.length, 4);
+  assert.deepEqual(await trace({ store, pause }, clerk, 'no such run'), { items: [], left: 0 });
 });
 
 test('of more proposals than a trace tells it tells the newest, and how many it leaves out', async () => {
@@ -84,7 +85,25 @@ test('of more proposals than a trace tells it tells the newest, and how many it 
       return many.slice(at - limit, at);
     },
   };
-  const { items, left } = await trace({ store: paged }, human('ann'), run);
+  const { items, left } = await trace({ store: paged, pause }, human('ann'), run);
   assert.equal(items.length, 2 * TRACED_MAX);
   assert.equal(left, 7);
+});
+
+test('a run that others fill is looked through only so far, and every page lets others have a turn', async () => {
+  const { gate, store, proposal } = await testGate();
+  const one = await proposal((await gate.propose(bot, setDraft('a', '9', { run }))).proposalId);
+  let pages = 0;
+  let turns = 0;
+  const endless = {
+    ...store,
+    proposals: async (_tenant: string, { limit }: { readonly limit: number }) => {
+      pages += 1;
+      return Array.from({ length: limit }, () => one);
+    },
+  };
+  const counted = async (): Promise<void> => void (turns += 1);
+  const page = await trace({ store: endless, pause: counted }, clerk, run);
+  assert.deepEqual(page, { items: [], left: 0 });
+  assert.deepEqual([pages, turns], [100, 100]);
 });

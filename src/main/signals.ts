@@ -28,6 +28,7 @@ import { around } from '../lib/around.ts';
 import { isRecord } from '../lib/record.ts';
 import { leafMembers } from '../ledger/entry.ts';
 import type { LeafMembers } from '../ledger/leaf.ts';
+import type { Draft } from '../model/draft.ts';
 import type { EntryBody } from '../model/entry.ts';
 import type { Change, Clock, Store, Target } from '../model/ports.ts';
 
@@ -196,8 +197,8 @@ function instrumentsOf(meters: MeterProvider, options: SignalOptions): Instrumen
           const { known, draft, proposer } = body;
           const agents = new Set(options.agents());
           proposals.add(1, {
-            // What is not configured is the agent's own word.
-            target: known ? draft.target : 'unknown',
+            // What is not configured, and the order of several targets, is the agent's own word.
+            target: known ? labelOf(draft) : 'unknown',
             agent: agents.has(proposer.name) ? proposer.name : proposer.kind,
           });
           return;
@@ -218,6 +219,10 @@ function instrumentsOf(meters: MeterProvider, options: SignalOptions): Instrumen
       }
     },
   };
+}
+
+function labelOf(draft: Draft): string {
+  return draft.steps === undefined ? draft.target : 'several';
 }
 
 function observeLevel(meter: Meter, level: SignalOptions['level']): void {

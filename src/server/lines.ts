@@ -23,7 +23,10 @@ export async function linesOf<Answer>(
       yield lineOf({ kind: 'problem', problem: problemDocument(toProblem(error, log)) });
     }
   }
-  return Readable.from(lines());
+  const readable = Readable.from(lines());
+  // A reader that went away before its first line never began them: the work ends here too.
+  readable.once('close', () => void steps.return(undefined).catch(() => undefined));
+  return readable;
 }
 
 function lineOf(step: Step<unknown>): string {

@@ -209,6 +209,11 @@ test('every answer is of the documented form, and has no member that is not docu
       token: TOKENS.operator,
     },
     listResources: { path: '/v1/resources', token: TOKENS.person },
+    resolve: {
+      path: `/v1/proposals/${PROPOSAL_ID}/resolution`,
+      token: TOKENS.operator,
+      body: { outcome: 'applied', reason: 'looked' },
+    },
     traceRun: { path: '/v1/runs/run-7/trace', token: TOKENS.agent },
     health: { path: '/v1/healthz' },
     openApi: { path: '/v1/openapi.json' },

@@ -57,7 +57,8 @@ test('a catalogue comes out as lines for the policy, and what was left out is sa
   assert.match(unmapped.stdout, /"dependents":\[\]/);
   assert.match(unmapped.stderr, /note: no entity says which resource it stands for/);
   const missing = await cli(['dependents', '--backstage', join(folder, 'none.yaml')]);
-  assert.notEqual(missing.code, 0);
+  assert.equal(missing.code, 64);
+  assert.match(missing.stderr, /expected a catalogue file at/);
 });
 
 test('a resource, or a catalogue, and not both or neither', async () => {

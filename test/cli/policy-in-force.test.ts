@@ -156,3 +156,16 @@ describe('a policy at the command line', () => {
     assert.equal(verified.code, 0, verified.out);
   });
 });
+
+test('what the past says of a candidate, and a draft out of it, come from a running gateway', async () => {
+  await put(FILE);
+  await start();
+  const replayed = await writegate('policy replay --since 1h --json');
+  assert.equal(replayed.code, 0, replayed.out + replayed.err);
+  assert.equal(jsonOf(replayed.out)['proposals'], 0);
+  const candidate = await writegate('policy replay writegate.yaml --since 1h');
+  assert.equal(candidate.code, 0, candidate.out + candidate.err);
+  const drafted = await writegate('policy suggest --since 1h');
+  assert.equal(drafted.code, 0, drafted.out + drafted.err);
+  assert.match(drafted.out, /^version: 1$/m);
+});

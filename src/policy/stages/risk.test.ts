@@ -46,6 +46,8 @@ describe('the risk of a plan', () => {
   test('stays low for one row of a table with the usual keys, views and triggers', () => {
     const dependents = ['foreign key orders.customer_id', 'view active', 'trigger audit'];
     assert.equal(riskOf({ dependents }).level, 'low');
+    const ofChain = dependents.map((name) => `crm:${name}`);
+    assert.deepEqual(riskOf({ dependents: ofChain }).score, riskOf({ dependents }).score);
   });
 
   test('counts what changes along with it', () => {

@@ -19,8 +19,9 @@ const IRREVERSIBILITY = { proved: 0, conditional: 0.25, 'one-way': 0.6 } as cons
 
 /** How much of the distance to 1 each one covers: the second adds less than the first. */
 const COUPLING = { indirectResource: 0.15, structure: 0.02 } as const;
-/** What a database always has some of; what it does to rows is measured already. */
-const STRUCTURE = /^(?:foreign key|view|materialized view|trigger|rule|index|function)\b/i;
+/** What a database always has some of; what it does to rows is measured already. In a chain each is after its target. */
+const STRUCTURE =
+  /^(?:[^\s:]+:)?(?:foreign key|view|materialized view|trigger|rule|index|function)\b/i;
 
 /** What a plan is scored against. */
 export interface RiskScale {

@@ -146,6 +146,10 @@ export function compareThresholds(
       comparison.asked.add(present.route);
     } else {
       const match = compareMatch(comparison, path, [old.match, present.match]);
+      if (match === 'wider' && old.amplificationOver !== null) {
+        // As with limits: the ratio of more steps together may be lower.
+        comparison.weaker(path, 'amplificationOver is over more steps of a chain');
+      }
       const isTighter = note(comparison, path, [
         ...boundChanges(THRESHOLD_BOUNDS, old, present),
         ...amountChanges('valueOver', old.valueMinorOver, present.valueMinorOver),
