@@ -37,7 +37,7 @@ import { readLine } from './main/read-line.ts';
 import { operationsOf, resourcesOf } from './main/operations.ts';
 import { keepSwitch, type EmergencySwitch } from './main/switch.ts';
 import { applyOnHost, openPolicies, type HostApplied } from './main/policies.ts';
-import { commitLog, LOG_ACT, recordPolicy } from './main/policy-log.ts';
+import { commitLog, recordPolicy } from './main/policy-log.ts';
 import {
   exporterFor,
   openSignals,
@@ -51,6 +51,7 @@ import { openUploads, type UploadStore } from './main/uploads.ts';
 import { VERSION } from './main/version.ts';
 import { systemRandom, wallClock } from './main/world.ts';
 import type { GatewayStatus } from './model/api.ts';
+import { LOG_ACT } from './model/entry.ts';
 import { tenantId, type TenantId } from './model/ids.ts';
 import type { Configuration } from './model/policy.ts';
 import type { Clock, Notifier, Random, Signer, Store, Target } from './model/ports.ts';

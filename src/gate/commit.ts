@@ -1,7 +1,8 @@
 import type { Digest } from '../lib/canonical.ts';
 import type { PaceGuard } from '../model/baseline.ts';
 import type { Decision } from '../model/decision.ts';
-import type { EntryBody } from '../model/entry.ts';
+import { LOG_ACT, type EntryBody } from '../model/entry.ts';
+import type { TenantId } from '../model/ids.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Clock, Commit, Compensated, KeyClaim, Store, Targets } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
@@ -54,7 +55,8 @@ export interface Steps {
  * Decides on fresh facts and commits prefix and decision and, where it is allowed, the intent (G2).
  *
  * One commit, so a crash leaves all of it or nothing. Its guards are what the decision read: the
- * step, the freezes, the keys, the budget (G7). A conflict means that one moved: decide again.
+ * step, the policy, the freezes, the keys, the budget (G7). A conflict means that one moved: decide
+ * again.
  */
 export async function decideAndCommit(ports: CommitPorts, steps: Steps): Promise<Commit> {
   return commitSteps(ports, steps, await decideOn(ports, steps));
@@ -67,6 +69,23 @@ export interface Decided {
   readonly effect: EffectClaim;
   /** The paces up to which the decision holds; none where people have agreed. */
   readonly paces: readonly PaceGuard[];
+  /** How far the ledger's own act was before the policy was read. */
+  readonly logStep: number;
+}
+
+/** The policy in force, and a step of the ledger's own act that any later one will have moved. */
+export async function policyInForce(
+  { store, policy }: CommitPorts,
+  tenant: TenantId,
+): Promise<{ readonly policy: Policy; readonly logStep: number }> {
+  // First the step: what comes into force between the two is met at the commit.
+  const logStep = await store.actStep(tenant, LOG_ACT);
+  return { policy: policy(), logStep };
+}
+
+/** Whether another policy than that of the decision is in force, as far as this process knows. */
+export function isOfFormerPolicy({ policy }: CommitPorts, decision: Decision): boolean {
+  return decision.policyDigest !== policy().digest;
 }
 
 /** Decides on fresh facts. Writes nothing. `reference` is of a target that keeps no receipts. */
@@ -75,7 +94,7 @@ export async function decideOn(
   steps: Steps,
   reference?: string,
 ): Promise<Decided> {
-  const policy = ports.policy();
+  const { policy, logStep } = await policyInForce(ports, steps.proposal.tenant);
   const proposal = provisional(steps, ports.clock.now());
   const input = await decisionInput(ports, policy, proposal, {
     assessment: proposal.assessment,
@@ -94,12 +113,12 @@ export async function decideOn(
     now: input.now,
   });
   if (decision.kind !== 'allow') {
-    return { decision, entries: [decisionEntry(decision)], effect, paces: [] };
+    return { decision, entries: [decisionEntry(decision)], effect, paces: [], logStep };
   }
   const intent = intentEntry(proposal, proposal.assessment.planDigest, ports.clock, reference);
   const { facts, usual } = input.measured ?? { facts: [], usual: [] };
   const paces = decision.code === 'approved' ? [] : paceGuards(policy, facts, usual);
-  return { decision, entries: [decisionEntry(decision), intent], effect, paces };
+  return { decision, entries: [decisionEntry(decision), intent], effect, paces, logStep };
 }
 
 /** The proposal as it will be once the prefix is folded in. */
@@ -111,15 +130,19 @@ function provisional(steps: Steps, at: number): Proposal {
 }
 
 /**
- * Commits prefix and entries with their guard: the keys, and where it is allowed the freezes and the
- * budget and the paces. Without a decision on a measured effect there is no effect to claim.
+ * Commits prefix and entries with their guard: the policy and the keys, and where it is allowed the
+ * freezes and the budget and the paces. Without a decision on a measured effect there is no effect
+ * to claim, and nothing that another policy could forbid.
  */
 export async function commitSteps(
   ports: CommitPorts,
   steps: Steps,
-  { entries, decision, effect, paces = [] }: Pick<Decided, 'entries'> & Partial<Decided>,
+  { entries, decision, effect, paces = [], logStep }: Pick<Decided, 'entries'> & Partial<Decided>,
 ): Promise<Commit> {
   const { proposal, prefix, isNew } = steps;
+  if (decision !== undefined && isOfFormerPolicy(ports, decision)) {
+    return { kind: 'conflict', conflict: { kind: 'policy' } };
+  }
   const allowed = decision?.kind === 'allow' ? decision : undefined;
   const keys = joined(proposal, steps.claim, effect);
   return ports.store.commit({
@@ -133,6 +156,7 @@ export async function commitSteps(
       },
     ],
     guard: {
+      ...(logStep === undefined ? {} : { logStep }),
       ...(allowed === undefined ? {} : { notFrozen: subjectOf(proposal) }),
       ...(keys === null ? {} : { keys }),
       ...(paces.length === 0 ? {} : { paces }),
@@ -144,7 +168,7 @@ export async function commitSteps(
 }
 
 /** One claim for the keys of the intent and of the effect; null where there is nothing to claim. */
-function joined(
+export function joined(
   proposal: Proposal,
   claim: KeyClaim | null,
   effect: EffectClaim | undefined,
@@ -208,66 +232,8 @@ export function underStop({ id }: Proposal): Problem {
   );
 }
 
-/**
- * Makes one more attempt durable where a fresh decision still allows exactly this plan; else null.
- * Its budget is held already, so it is not counted a second time.
- */
-export async function intendAgain(
-  ports: CommitPorts,
-  proposal: Proposal,
-  compensated: Compensated | null,
-): Promise<Proposal | null> {
-  const { assessment } = proposal;
-  if (assessment === null) return null;
-  const about = { assessment, compensated, duplicateOf: null, holdsBudget: true, isNew: false };
-  const policy = ports.policy();
-  const input = await decisionInput(ports, policy, proposal, about);
-  if (decide(input)?.kind !== 'allow') return null;
-  const effect = claimEffect(policy, proposal, {
-    before: assessment,
-    isDenied: false,
-    now: input.now,
-  });
-  const keys = joined(proposal, null, effect);
-  const commit = await ports.store.commit({
-    tenant: proposal.tenant,
-    at: ports.clock.now(),
-    acts: [
-      {
-        act: proposal.id,
-        expectStep: proposal.step,
-        entries: [intentEntry(proposal, assessment.planDigest, ports.clock)],
-      },
-    ],
-    guard: { notFrozen: subjectOf(proposal), ...(keys === null ? {} : { keys }) },
-  });
-  return commit.kind === 'committed' ? committedProposal(commit) : null;
-}
-
-/**
- * Makes durable what a target that keeps no receipts will be asked by, as one more intent for the
- * same plan under the same decision. Throws where a stop is on, or another attempt took over; then
- * nothing was written, and the target must not go on.
- */
-export async function intendByReference(
-  ports: { readonly store: Store; readonly clock: Clock },
-  proposal: Proposal,
-  reference: string,
-): Promise<Proposal> {
-  const { assessment } = proposal;
-  if (assessment === null) throw new Error(`${proposal.id} is carried out without a plan`);
-  const entry = intentEntry(proposal, assessment.planDigest, ports.clock, reference);
-  const commit = await ports.store.commit({
-    tenant: proposal.tenant,
-    at: ports.clock.now(),
-    acts: [{ act: proposal.id, expectStep: proposal.step, entries: [entry] }],
-    guard: { notFrozen: subjectOf(proposal) },
-  });
-  if (commit.kind === 'committed') return committedProposal(commit);
-  throw new Problem('state-conflict', `${proposal.id} may not be carried out any more`);
-}
-
-function intentEntry(
+/** An intent for the next attempt; `reference` is of a target that keeps no receipts. */
+export function intentEntry(
   proposal: Proposal,
   planDigest: Digest,
   clock: Clock,

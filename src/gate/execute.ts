@@ -21,7 +21,7 @@ import type {
 } from '../model/ports.ts';
 import type { Proposal } from '../model/proposal.ts';
 import type { Carrier, Unsettled } from './carrier.ts';
-import { intendByReference } from './commit.ts';
+import { intendByReference } from './intend.ts';
 import { checksOf } from './journey.ts';
 import { appliedOutcome, outcomeOf } from './outcome.ts';
 

@@ -69,6 +69,8 @@ function isDecidedAgain(conflict: CommitConflict, { effect }: Decided): boolean 
     case 'key':
       return conflict.key !== 'supplied' && effect.keys.includes(conflict.key);
     case 'step':
+    // What is held was measured as the older policy asks: its checks and its bounds.
+    case 'policy':
       return false;
   }
 }

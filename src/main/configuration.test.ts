@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { resolveSecret } from '../connectors/connector.ts';
 import { createSequencer } from '../ledger/sequencer.ts';
+import { LOG_ACT } from '../model/entry.ts';
 import { credentialId, tenantId, type TenantId } from '../model/ids.ts';
 import type { Store } from '../model/ports.ts';
 import type { PersonPrincipal } from '../model/principal.ts';
@@ -16,7 +17,7 @@ import {
   type ConfigurationInForce,
 } from './configuration.ts';
 import { applyOnHost, openPolicies } from './policies.ts';
-import { commitLog, LOG_ACT, policies, recordPolicy, type LogPorts } from './policy-log.ts';
+import { commitLog, policies, recordPolicy, type LogPorts } from './policy-log.ts';
 import { systemRandom } from './world.ts';
 
 const ACTIVE = 'version: 1\ntenant: acme\n';

@@ -1,13 +1,11 @@
 /** The policies that were in force, as the ledger has them. */
 import { openEntry } from '../ledger/entry.ts';
-import type { EntryBody } from '../model/entry.ts';
+import { LOG_ACT, type EntryBody } from '../model/entry.ts';
 import type { TenantId } from '../model/ids.ts';
 import type { Configuration } from '../model/policy.ts';
 import type { Clock, Store, StoredEntry } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
 
-/** The act of the ledger's own entries: `genesis` and `policy`. */
-export const LOG_ACT = 'log';
 const COMMIT_TRIES_MAX = 5;
 /** Entries of the act that one read takes. */
 const PAGE = 50;

@@ -9,6 +9,9 @@ import type { Credential } from './principal.ts';
 
 export type { OutcomeCode, ResultCode, TargetCode } from './codes.ts';
 
+/** The act of the ledger's own entries: `genesis` and `policy`. */
+export const LOG_ACT = 'log';
+
 /**
  * One fact of the ledger before it is sealed. State is the fold of entries (G5): `proposal.ts`
  * folds those of one proposal. What is sealed into the leaf holds ids, enumerations, integers,

@@ -365,6 +365,8 @@ export interface ActChange {
 export interface Guard {
   /** The commit conflicts where a freeze that is on covers this; those of scope `all` of any tenant too. */
   readonly notFrozen?: FreezeSubject;
+  /** The commit conflicts where the ledger's own act has another step: a policy came into force. */
+  readonly logStep?: number;
   /** The commit conflicts where one of these paces is passed, with what was proposed meanwhile. */
   readonly paces?: readonly PaceGuard[];
   /** Takes keys for a proposal that this commit changes. */
@@ -401,6 +403,7 @@ export type Commit =
 
 export type CommitConflict =
   | { readonly kind: 'step'; readonly act: string; readonly found: number }
+  | { readonly kind: 'policy' }
   | { readonly kind: 'frozen'; readonly freeze: Freeze }
   | { readonly kind: 'budget'; readonly line: BudgetLine; readonly used: number }
   | { readonly kind: 'pace'; readonly pace: PaceGuard; readonly found: number }

@@ -8,6 +8,7 @@ import {
   beginChange,
   credentialEntry,
   credentialOf,
+  digestOf,
   freezeChange,
   freezeOf,
   goOn,
@@ -106,6 +107,21 @@ export function testFreezes(test: StoreTest): void {
       store.commit(guarded),
     ]);
     assert.equal(behind.kind, 'conflict');
+  });
+
+  test('a policy entry binds the commits that are queued behind it and read the log before', async ({
+    store,
+  }) => {
+    const policy = { type: 'policy', digest: digestOf('p'), mode: 'active', text: 'p' } as const;
+    const logStep = await store.actStep(ACME, 'log');
+    const read = beginChange(proposalOf(1), 'allowed', { guard: { logStep } });
+    const [, behind] = await Promise.all([
+      store.commit(goOn('log', logStep, [policy])),
+      store.commit(read),
+    ]);
+    assert.deepEqual(behind, { kind: 'conflict', conflict: { kind: 'policy' } });
+    assert.equal(await store.proposal(ACME, proposalOf(1)), undefined);
+    await committed(store, { ...read, guard: { logStep: logStep + 1 } });
   });
 
   test('freezes that are on are listed, and those released at or after a time', async ({

@@ -1,13 +1,14 @@
 /** What stands in the way of a change. All is asked before anything is written. */
 import type { Digest } from '../../lib/canonical.ts';
 import { pacesAt } from '../../model/baseline.ts';
+import { LOG_ACT } from '../../model/entry.ts';
 import { activeFreeze, type FreezeSubject } from '../../model/freeze.ts';
 import type { ProposalId, TenantId } from '../../model/ids.ts';
 import { isWithoutEffect } from '../../model/lifecycle.ts';
 import type { Change, CommitConflict, KeyClaim } from '../../model/ports.ts';
 import type { Tables } from './tables.ts';
 
-/** Returns the first conflict of a change: steps, freezes, keys, budgets, paces. */
+/** Returns the first conflict of a change: steps, policy, freezes, keys, budgets, paces. */
 export function findConflict(
   tables: Tables,
   change: Change,
@@ -16,6 +17,7 @@ export function findConflict(
   const { tenant, guard } = change;
   return (
     findMovedStep(tables, change) ??
+    findMovedPolicy(tables, change) ??
     (guard?.notFrozen && findFrozen(tables, tenant, guard.notFrozen)) ??
     (guard?.keys && findTakenKey(tables, tenant, guard.keys)) ??
     findExceededBudget(tables, change, now) ??
@@ -59,6 +61,12 @@ function findMovedStep(tables: Tables, change: Change): CommitConflict | undefin
     if (found !== expectStep) return { kind: 'step', act, found };
   }
   return undefined;
+}
+
+function findMovedPolicy(tables: Tables, { tenant, guard }: Change): CommitConflict | undefined {
+  if (guard?.logStep === undefined) return undefined;
+  const isMoved = tables.log.step(tenant, LOG_ACT) !== guard.logStep;
+  return isMoved ? { kind: 'policy' } : undefined;
 }
 
 function findFrozen(
