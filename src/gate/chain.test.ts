@@ -16,6 +16,7 @@ import { Findings } from '../ledger/findings.ts';
 import { parseLeaf } from '../ledger/leaf.ts';
 import { Meaning } from '../ledger/meaning.ts';
 import type { OpenGate } from '../gate.ts';
+import type { Plan } from '../model/plan.ts';
 import type { Store } from '../model/ports.ts';
 import type { Proposal } from '../model/proposal.ts';
 import type { Result } from '../model/result.ts';
@@ -63,6 +64,15 @@ function threeTargets(): Promise<TestGate> {
 
 function nth(targets: readonly FakeTarget[], index: number): FakeTarget {
   return need(targets[index]);
+}
+
+/** Has a target say more of what it measures. */
+function plansWith(target: FakeTarget, said: Partial<Plan>): void {
+  const plan = target.plan.bind(target);
+  target.plan = async (request, signal) => {
+    const answer = await plan(request, signal);
+    return answer.kind === 'planned' ? { ...answer, plan: { ...answer.plan, ...said } } : answer;
+  };
 }
 
 /** How many of the three steps are in their target now. */
@@ -159,6 +169,41 @@ describe('a chain over several targets', () => {
     const again = { planDigest: assessment?.planDigest ?? '', verdict: 'approve' } as const;
     assert.equal((await gate.approve(ann, idOf(held.proposalId), again)).state, 'applied');
     assert.deepEqual(effects(targets), [true, true, true]);
+  });
+
+  test('waits for people, whatever the tier, where an earlier step might be left standing', async () => {
+    const { gate, targets, proposal } = await threeTargets();
+    plansWith(nth(targets, 1), { reversibility: { kind: 'conditional', reason: 'a test' } });
+    const held = await gate.propose(bot, chainDraft(THREE));
+    assert.equal(held.state, 'waiting', held.reason);
+    const { decision } = await proposal(held.proposalId);
+    assert.equal(decision?.settledBy, 'effect.warnings');
+    assert.match(decision.reason, /^the steps together: .* take back step 2 of 3: conditional$/);
+    const planDigest = held.planDigest ?? '';
+    const yes = { planDigest, verdict: 'approve' } as const;
+    assert.equal((await gate.approve(ann, idOf(held.proposalId), yes)).state, 'applied');
+    assert.deepEqual(effects(targets), [true, true, true]);
+  });
+
+  test('does not wait for how its last step could be taken back: nothing comes after it', async () => {
+    const { gate, targets } = await threeTargets();
+    plansWith(nth(targets, 2), { reversibility: { kind: 'conditional', reason: 'a test' } });
+    assert.equal((await gate.propose(bot, chainDraft(THREE))).state, 'applied');
+  });
+
+  test('waits for people where the shadow of a step has another effect than the target', async () => {
+    const { gate, targets, proposal } = await threeTargets();
+    const kv = nth(targets, 0);
+    plansWith(kv, { measuredOn: 'shadow' });
+    kv.beforeApply = () => {
+      kv.beforeApply = null;
+      kv.rows.set('a', 'moved');
+    };
+    const { proposalId } = await gate.propose(bot, chainDraft(THREE));
+    const { state, decision } = await proposal(proposalId);
+    assert.equal(state, 'waiting', decision?.reason);
+    assert.match(decision?.reason ?? '', /another effect than the target itself/);
+    assert.deepEqual(effects(targets), [false, false, false]);
   });
 
   test('is denied as a whole where one step is not permitted, and nothing is written', async () => {

@@ -71,6 +71,7 @@ function inputOf(loaded: Policy, given: RandomInput, beside: Besides): DecisionI
   const run = first.run === '' ? 'r1' : first.run;
   const subject = { agent: principal.name, target, run };
   const digest = planDigest(target, operation, plan);
+  const whole = { ...plan, warnings: [...plan.warnings, ...given.warnings] };
   return {
     policy: loaded,
     subject,
@@ -81,7 +82,7 @@ function inputOf(loaded: Policy, given: RandomInput, beside: Besides): DecisionI
     unknown: null,
     duplicateOf: given.duplicate && beside.duplicate !== 'effect' ? FIRST : null,
     measured: {
-      assessment: { plan, planDigest: digest, blastRadius, risk, assessedAt: NOW },
+      assessment: { plan: whole, planDigest: digest, blastRadius, risk, assessedAt: NOW },
       facts,
       sameEffectAs: given.duplicate && beside.duplicate !== 'intent' ? FIRST : null,
       budgets: budgetLines(loaded, facts).map((line, index) => ({

@@ -11,7 +11,7 @@ import type { Assessment } from '../model/plan.ts';
 import type { Policy } from '../model/policy.ts';
 import { anomalyFindings, type Usual } from '../policy/stages/anomaly.ts';
 import { routeOf, type PolicyFacts } from '../policy/evaluate.ts';
-import { judge } from '../policy/judge.ts';
+import { judge, wholeFindings } from '../policy/judge.ts';
 import { routeSatisfied } from '../policy/stages/route.ts';
 import { measureText } from '../policy/stages/sentences.ts';
 
@@ -67,6 +67,7 @@ export function decide(input: DecisionInput): Decision | undefined {
   const findings = [
     ...early,
     ...judge(input.policy, facts),
+    ...wholeFindings(assessment.plan.warnings, facts),
     ...budgets.flatMap((budget) => budgetFinding(budget, input.now)),
     ...effectFindings(input.measured.sameEffectAs),
     ...anomalyFindings(input.policy, facts, usual),

@@ -147,10 +147,7 @@ export function thresholdFindings(policy: Policy, facts: PolicyFacts): Finding[]
     thresholdLineFindings(threshold, facts),
   );
   findings.push(...valueFindings(policy, facts).filter((finding) => finding.stage === 'approval'));
-  if (plan.warnings.length > 0) {
-    const reason = `the effect is not known in full: ${plan.warnings.join('; ')}`;
-    findings.push(wait('effect.warnings', 'effect-incomplete', reason));
-  }
+  findings.push(...warningFindings(plan.warnings));
   // Taking back is itself the way back; what it leaves is in the ledger.
   if (plan.reversibility.kind === 'one-way' && !facts.compensation) {
     const reason = `it cannot be taken back: ${plan.reversibility.reason}`;
@@ -162,6 +159,13 @@ export function thresholdFindings(policy: Policy, facts: PolicyFacts): Finding[]
     findings.push(wait('risk.critical', 'risk-critical', reason));
   }
   return findings;
+}
+
+/** People look at what is not known in full. */
+export function warningFindings(warnings: readonly string[]): readonly Finding[] {
+  if (warnings.length === 0) return [];
+  const reason = `the effect is not known in full: ${warnings.join('; ')}`;
+  return [wait('effect.warnings', 'effect-incomplete', reason)];
 }
 
 /** What one threshold says of a write that it concerns. */

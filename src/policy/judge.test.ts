@@ -150,6 +150,7 @@ rules:
               frozen: false,
               duplicate: false,
               unusualAt: ['off', 'off'],
+              warnings: [],
               budgetUsed: [],
               approvals: [],
               forbiddenApprovers: [],

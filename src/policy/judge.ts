@@ -13,10 +13,13 @@ import {
   thresholdFindings,
   thresholdLineFindings,
   tighteningRules,
+  warningFindings,
 } from './evaluate.ts';
 import { limitsOf, thresholdsOf } from './stages/lines.ts';
 import { validationFinding, validationFindings, validationsOf } from './stages/validate.ts';
 import { writeOf, type PolicyFacts } from './stages/write.ts';
+
+const TOGETHER = 'the steps together';
 
 /**
  * Judges a write, or the steps of a chain, each of which is judged as it would be alone. Beside
@@ -32,6 +35,16 @@ export function judge(policy: Policy, steps: readonly PolicyFacts[]): readonly F
     ),
   );
   return distinct([...each, ...together(policy, steps)]);
+}
+
+/** Judges what is not known of the whole plan, beside what is said of its steps. */
+export function wholeFindings(
+  warnings: readonly string[],
+  steps: readonly PolicyFacts[],
+): readonly Finding[] {
+  const said = new Set(steps.flatMap(({ plan }) => plan.warnings));
+  const unsaid = warnings.filter((warning) => !said.has(warning));
+  return warningFindings(unsaid).map((finding) => prefixed(TOGETHER, finding));
 }
 
 function alone(policy: Policy, facts: PolicyFacts): readonly Finding[] {
@@ -73,7 +86,7 @@ function together(policy: Policy, steps: readonly PolicyFacts[]): readonly Findi
     ...bySteps<Threshold>(steps, (facts) => thresholdsOf(policy, facts)).flatMap(
       ([threshold, concerned]) => thresholdLineFindings(threshold, merged(concerned)),
     ),
-  ].map((finding) => prefixed('the steps together', finding));
+  ].map((finding) => prefixed(TOGETHER, finding));
 }
 
 function prefixed(who: string, finding: Finding): Finding {

@@ -12,7 +12,7 @@ import {
   ruleFindings,
   thresholdFindings,
 } from './evaluate.ts';
-import { judge } from './judge.ts';
+import { judge, wholeFindings } from './judge.ts';
 import { routeSatisfied } from './stages/route.ts';
 import { specDecide } from './spec.ts';
 import { facts, input, policy, type RandomInput } from '../../test/support/policy-arbitraries.ts';
@@ -23,6 +23,7 @@ import { policyFrom } from '../../test/support/policy.ts';
 function decided(loaded: Policy, given: RandomInput): 'allow' | 'deny' | 'wait' {
   const findings = [
     ...judge(loaded, given.facts),
+    ...wholeFindings(given.warnings, given.facts),
     ...anomalyFindings(loaded, given.facts, given.usual),
   ];
   const isOverBudget = budgetLines(loaded, given.facts).some(

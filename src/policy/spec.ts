@@ -24,6 +24,8 @@ export interface SpecInput {
   readonly duplicate: boolean;
   /** For each of `facts`, the lowest sensitivity at which it is unusual; `off` where it is not. */
   readonly unusualAt: readonly Sensitivity[];
+  /** What is not known of the whole, whether of a step or of the steps together. */
+  readonly warnings: readonly string[];
   /** What is used already, for each of `budgetLines(policy, facts)` in order. */
   readonly budgetUsed: readonly number[];
   readonly approvals: readonly {
@@ -131,6 +133,7 @@ export function specDecide(policy: Policy, input: SpecInput): Verdict {
     }
   }
 
+  if (input.warnings.length > 0) waits.push({ rule: 'default' });
   denies.push(policy.never.some((line) => held(line).length > 0));
   for (const limit of policy.limits) {
     for (const group of held(limit)) {

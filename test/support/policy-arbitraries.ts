@@ -341,6 +341,7 @@ const beside = fc.record({
   usual: fc.array(fc.constantFrom(...USUAL), { minLength: 3, maxLength: 3 }),
   frozen: fc.constantFrom(false, false, false, false, true),
   duplicate: fc.constantFrom(false, false, false, false, true),
+  warnings: fc.constantFrom([], [], [], [], ['a step might be left standing']),
   budgetUsed: fc.array(fc.integer({ min: 0, max: 12 }), { minLength: 2, maxLength: 2 }),
   approvals: fc.array(
     fc.record({
