@@ -58,8 +58,18 @@ const THREE = [
   ['mail', 'b', '7'],
 ] as const;
 
-function threeTargets(): Promise<TestGate> {
-  return testGate({ policy: POLICY, beside: ['ledger', 'mail'] });
+/** What the targets of a chain promise; `bare` is a database without a receipt table. */
+type Kind = (typeof KINDS)[number];
+const KINDS = ['receipts', 'bare', 'at_most_once'] as const;
+
+async function threeTargets(kind: Kind = 'receipts'): Promise<TestGate> {
+  const opened = await testGate({ policy: POLICY, beside: ['ledger', 'mail'] });
+  for (const target of opened.targets) {
+    target.journals = kind === 'bare';
+    target.fences = kind !== 'bare';
+    if (kind === 'at_most_once') target.guarantee = kind;
+  }
+  return opened;
 }
 
 function nth(targets: readonly FakeTarget[], index: number): FakeTarget {
@@ -405,29 +415,46 @@ function assertWhole(opened: TestGate, { state, outcome }: Proposal): void {
   }
 }
 
-describe('G3, G4, L1: a chain that meets a failure at a step', () => {
-  for (const at of [0, 1, 2]) {
-    for (const failure of FAILURES) {
-      for (const back of at === 0 ? (['none'] as const) : BACKS) {
-        // Only a step that is refused has the earlier ones taken back.
-        if (back === 'conflict' && failure !== 'refused' && failure !== 'drifted') continue;
-        test(`step ${at + 1} ${failure}, back ${back}`, async () => {
-          const opened = await threeTargets();
-          arrange(opened.targets, at, failure, back);
-          const result = await opened.gate.propose(bot, chainDraft(THREE));
-          const said = await opened.proposal(result.proposalId);
-          // While it is not known, the answer says so and asks for patience or for people.
-          if (said.state === 'in_doubt') assert.ok(['wait', 'ask-human'].includes(result.next));
-          await settle(opened, opened.gate);
-          const proposal = await opened.proposal(result.proposalId);
-          assertWhole(opened, proposal);
-          const isPassing = back !== 'conflict' && back !== 'refused';
-          if (isPassing) assert.notEqual(proposal.state, 'in_doubt', proposal.outcome?.reason);
-        });
+/** What only people can end: what says no, and what cannot be asked a second time. */
+function needsPeople(kind: Kind, failure: Fault | 'drifted', back: Back): boolean {
+  const isOnce = kind === 'at_most_once';
+  const isUnheard = failure === 'request-lost' || failure === 'late';
+  const isBack = failure !== 'reply-lost' && (isOnce || !isUnheard);
+  // What is late after a first doubt arrives before it is asked about.
+  const isLate = back === 'late' && !isUnheard;
+  const isSecond = isOnce && (isLate || back === 'request-lost' || back === 'busy');
+  return isBack && (back === 'conflict' || back === 'refused' || isSecond);
+}
+
+for (const kind of KINDS) {
+  describe(`G3, G4, L1: a chain over targets (${kind}) that meets a failure at a step`, () => {
+    for (const at of [0, 1, 2]) {
+      for (const failure of FAILURES) {
+        for (const back of at === 0 ? (['none'] as const) : BACKS) {
+          // Only a step that is refused has the earlier ones taken back.
+          if (back === 'conflict' && failure !== 'refused' && failure !== 'drifted') continue;
+          test(`step ${at + 1} ${failure}, back ${back}`, async () => {
+            const opened = await threeTargets(kind);
+            arrange(opened.targets, at, failure, back);
+            const result = await opened.gate.propose(bot, chainDraft(THREE));
+            const said = await opened.proposal(result.proposalId);
+            // While it is not known, the answer says so and asks for patience or for people.
+            if (said.state === 'in_doubt') assert.ok(['wait', 'ask-human'].includes(result.next));
+            await settle(opened, opened.gate);
+            const proposal = await opened.proposal(result.proposalId);
+            assertWhole(opened, proposal);
+            const { state, outcome } = proposal;
+            const isOpen = needsPeople(kind, failure, back);
+            assert.equal(state === 'in_doubt', isOpen, outcome?.reason);
+            if (isOpen) assert.equal(outcome?.code, 'chain-halted', outcome?.reason);
+          });
+        }
       }
     }
-  }
+  });
+}
 
+describe('G3, G4: a chain that was refused', () => {
   test('a refused step takes the earlier ones back, and says which step and why', async () => {
     const opened = await threeTargets();
     nth(opened.targets, 2).faults.apply.push('refused');
@@ -501,22 +528,46 @@ describe('G3, L1: a gateway that dies in a chain', () => {
     }
   }
 
-  for (const back of [0, 1]) {
-    for (const when of CALLS) {
-      test(`${when} step ${back + 1} is taken back: the next one takes back the rest, each once`, async () => {
-        const opened = await threeTargets();
-        nth(opened.targets, 2).faults.apply.push('refused');
-        const died = dieAt(nth(opened.targets, back), 2, when);
-        void opened.gate.propose(bot, chainDraft(THREE));
-        await died;
-        await settle(opened, opened.restart());
-        const [proposal] = await opened.store.proposals(bot.tenant, { limit: 1 });
-        assert.equal(proposal?.outcome?.code, 'chain-compensated');
-        // The reason outlives the gateway that heard it.
-        assert.match(proposal?.outcome?.reason ?? '', /constraint-violated/);
-        assertWhole(opened, need(proposal));
-      });
+  async function dyingOnTheWayBack(
+    kind: Kind,
+    back: number,
+    when: (typeof CALLS)[number],
+  ): Promise<TestGate> {
+    const opened = await threeTargets(kind);
+    nth(opened.targets, 2).faults.apply.push('refused');
+    const died = dieAt(nth(opened.targets, back), 2, when);
+    void opened.gate.propose(bot, chainDraft(THREE));
+    await died;
+    return opened;
+  }
+
+  for (const kind of KINDS) {
+    for (const back of [0, 1]) {
+      for (const when of CALLS) {
+        const rest = kind === 'at_most_once' && when === 'before' ? 'halts' : 'takes back the rest';
+        test(`${when} step ${back + 1} (${kind}) is taken back: the next one ${rest}, each once`, async () => {
+          const opened = await dyingOnTheWayBack(kind, back, when);
+          await settle(opened, opened.restart());
+          const [proposal] = await opened.store.proposals(bot.tenant, { limit: 1 });
+          const code = rest === 'halts' ? 'chain-halted' : 'chain-compensated';
+          assert.equal(proposal?.outcome?.code, code, proposal?.outcome?.reason);
+          // The reason outlives the gateway that heard it.
+          assert.match(proposal?.outcome?.reason ?? '', /constraint-violated/);
+          assertWhole(opened, need(proposal));
+        });
+      }
     }
+  }
+
+  for (const fenced of [true, false]) {
+    test(`and a target that has lost what it knew of a step (fenced: ${fenced}): it is not passed over`, async () => {
+      const opened = await dyingOnTheWayBack('receipts', 1, 'before');
+      nth(opened.targets, 0).probe = async () => ({ kind: 'absent', fenced });
+      await settle(opened, opened.restart());
+      const [proposal] = await opened.store.proposals(bot.tenant, { limit: 1 });
+      assert.equal(proposal?.state, 'in_doubt', proposal?.outcome?.reason);
+      assert.deepEqual(effects(opened.targets), [true, true, false]);
+    });
   }
 });
 
@@ -540,6 +591,31 @@ describe('G4: what cannot be taken back', () => {
     await opened.restart().tick();
     assert.equal(nth(opened.targets, 0).calls.length, calls);
     assert.equal((await opened.proposal(result.proposalId)).state, 'in_doubt');
+  });
+
+  test('halts the chain also where it was in doubt before, and once', async () => {
+    const opened = await threeTargets();
+    nth(opened.targets, 1).faults.apply.push('refused');
+    nth(opened.targets, 0).faults.apply.push('none', 'request-lost', 'request-lost', 'refused');
+    const { proposalId } = await opened.gate.propose(bot, chainDraft(THREE));
+    await settle(opened, opened.gate);
+    const { outcome, step } = await opened.proposal(proposalId);
+    assert.equal(outcome?.code, 'chain-halted', outcome?.reason);
+    await settle(opened, opened.restart());
+    assert.equal((await opened.proposal(proposalId)).step, step);
+  });
+
+  test('is not tried a second time on a target that would not refuse a second effect', async () => {
+    const opened = await threeTargets('at_most_once');
+    const kv = nth(opened.targets, 0);
+    nth(opened.targets, 1).faults.apply.push('refused');
+    kv.faults.apply.push('none', 'late');
+    const { proposalId } = await opened.gate.propose(bot, chainDraft(THREE));
+    await settle(opened, opened.gate);
+    assert.equal((await opened.proposal(proposalId)).outcome?.code, 'chain-halted');
+    // There, and back, which arrived late and met its fence.
+    assert.equal(kv.calls.filter((call) => call === 'apply').length, 3);
+    assert.deepEqual(kv.committed, [`${proposalId}.1`]);
   });
 
   test('ends by a named person, who is on record; an agent and a mere approver may not', async () => {

@@ -144,14 +144,18 @@ export async function conclude(
   answer: Attempted['answer'],
   resolved: 'live' | 'recovery',
 ): Promise<Executed> {
-  // Doubt that nothing was done about is not written down again.
-  const isStill = proposal.state === 'in_doubt' && (answer?.kind ?? 'unsettled') === 'unsettled';
-  if (isStill) return { kind: 'settled', proposal };
+  if (proposal.state === 'in_doubt' && isStillInDoubt(answer)) return { kind: 'settled', proposal };
   const outcome = answered(proposal, answer, resolved);
   const settled = await settle(ports, proposal, outcome);
   return answer?.kind === 'drifted' && settled.state === 'stale'
     ? { kind: 'drifted', proposal: settled, plan: answer.plan }
     : { kind: 'settled', proposal: settled };
+}
+
+/** Doubt that nothing was done about is not written down again; that only people can end it is. */
+function isStillInDoubt(answer: Attempted['answer']): boolean {
+  if (answer === null) return true;
+  return answer.kind === 'unsettled' && answer.code !== 'chain-halted';
 }
 
 function answered(

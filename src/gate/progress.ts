@@ -33,8 +33,17 @@ export function wasBegun(references: readonly string[], { number }: Segment, way
 
 /** Why it is taken back, as its first step back says. */
 export function codeOfBack(references: readonly string[]): string | undefined {
-  const first = references.find((reference) => reference.startsWith('back-'));
-  return first?.split(':')[1];
+  return references.find(isBack)?.split(':')[1];
+}
+
+/** The number of the segment that is taken back first: the last that took effect. */
+export function firstBack(references: readonly string[]): number | undefined {
+  const number = references.find(isBack)?.split(/[-:/]/, 2)[1];
+  return number === undefined ? undefined : Number(number);
+}
+
+function isBack(reference: string): boolean {
+  return reference.startsWith('back-');
 }
 
 /** False where a stop is on, or another attempt has taken over: then nothing may be written. */

@@ -5,7 +5,8 @@
  *    says so: it is an intent, so a stop in between binds, and a crash finds how far it came.
  * 2. Every segment has a key of its own, there and back: one effect each, however often it is tried.
  * 3. One that is refused is surely without effect; after an attempt of which nothing was heard, only
- *    once its key is fenced. Then the earlier ones are taken back, the last first.
+ *    once its key is fenced. Then the earlier ones are taken back, the last first; the first step
+ *    back stays as the proof of it.
  * 4. What cannot be taken back, or did not answer, is never passed over: the chain is in doubt.
  */
 import type { AppliedSegment } from '../model/entry.ts';
@@ -21,7 +22,15 @@ import type {
   TargetRefusal,
 } from '../model/ports.ts';
 import type { Unsettled } from './carrier.ts';
-import { codeOfBack, journaled, journalOf, ownReferences, wasBegun, type Way } from './progress.ts';
+import {
+  codeOfBack,
+  firstBack,
+  journaled,
+  journalOf,
+  ownReferences,
+  wasBegun,
+  type Way,
+} from './progress.ts';
 import { keyOf, operationOf, segmentRequest, stepsText, type Segment } from './segments.ts';
 
 /** How often taking back is measured anew because its rows moved meanwhile. */
@@ -29,6 +38,8 @@ const BACK_ROUNDS_MAX = 3;
 
 /** A refusal with one of these may not be one in a moment; any other needs people. */
 const PASSING: readonly string[] = ['target-unavailable', 'target-busy', 'statement-timeout'];
+
+const UNKNOWN: ProbeAnswer = { kind: 'unknown', reason: 'whether it took effect is not known' };
 
 type Answer = ApplyAnswer | Unsettled;
 
@@ -74,10 +85,7 @@ export class Saga {
     const { references = [] } = request;
     const done: AppliedSegment[] = [];
     for (const segment of segments) {
-      const wasTried = segment.number === 1 || wasBegun(references, segment, 'there');
-      const found: ProbeAnswer = wasTried
-        ? await this.#probe(segment, 'there', request, signal, true)
-        : { kind: 'absent', fenced: true };
+      const found = await this.#stands(segment, request, signal);
       if (found.kind === 'applied') {
         done.push(segmentOf(found));
         continue;
@@ -121,7 +129,7 @@ export class Saga {
     const wasTried =
       references !== undefined && (isFirst || wasBegun(references, segment, 'there'));
     if (wasTried) {
-      const found = await this.#found(segment, request, signal);
+      const found = await this.#found(segment, 'there', request, signal);
       if (found.kind === 'applied') return { ...found, earlier: true };
       if (found.kind === 'unknown') return this.#silent(segment, done);
       if (found.fenced) return interrupted('it was interrupted before it took effect');
@@ -139,14 +147,15 @@ export class Saga {
   }
 
   /** Fenced where the target does not itself refuse a second effect: then it is not tried again. */
-  #found(segment: Segment, request: ApplyRequest, signal: AbortSignal): Promise<ProbeAnswer> {
-    const { guarantee } = segment.target;
-    const dedups = guarantee === 'transactional' || guarantee === 'idempotent';
-    return this.#probe(segment, 'there', request, signal, !dedups).then((found) =>
-      found.kind === 'absent' && !found.fenced && !dedups
-        ? { kind: 'unknown', reason: 'whether it took effect is not known' }
-        : found,
-    );
+  async #found(
+    segment: Segment,
+    way: Way,
+    request: ApplyRequest,
+    signal: AbortSignal,
+  ): Promise<ProbeAnswer> {
+    const dedups = isTriedAgain(segment);
+    const found = await this.#probe(segment, way, request, signal, !dedups);
+    return found.kind === 'absent' && !found.fenced && !dedups ? UNKNOWN : found;
   }
 
   #attempt(segment: Segment, request: ApplyRequest, signal: AbortSignal): Promise<ApplyAnswer> {
@@ -186,6 +195,27 @@ export class Saga {
 
   // ---- and back
 
+  /**
+   * Whether a segment took effect, and if not, that it never will. Once the first step back is durable
+   * that was known of each: it is proof that those above it had none, which not every target can give
+   * a second time, and those below it that are not found were lost, not undone.
+   */
+  async #stands(
+    segment: Segment,
+    request: ApplyRequest,
+    signal: AbortSignal,
+  ): Promise<ProbeAnswer> {
+    const { references = [] } = request;
+    const last = firstBack(references);
+    const wasTried = segment.number === 1 || wasBegun(references, segment, 'there');
+    if (!wasTried || (last !== undefined && segment.number > last)) {
+      return { kind: 'absent', fenced: true };
+    }
+    if (last === undefined) return this.#probe(segment, 'there', request, signal, true);
+    const found = await this.#probe(segment, 'there', request, signal);
+    return found.kind === 'absent' ? UNKNOWN : found;
+  }
+
   async #back(
     done: readonly AppliedSegment[],
     why: Why,
@@ -199,9 +229,13 @@ export class Saga {
       if (applied === undefined) throw new Error(`segment ${number} is not among what was done`);
       const wasTried = wasBegun(request.references ?? [], segment, 'back');
       if (wasTried) {
-        const found = await this.#probe(segment, 'back', request, signal);
+        const found = await this.#found(segment, 'back', request, signal);
         if (found.kind === 'applied') continue;
         if (found.kind === 'unknown') return this.#notBack(segment, why, found.reason);
+        if (found.fenced) {
+          const reason = 'the attempt was interrupted before it took effect';
+          return this.#notBack(segment, why, reason, 'chain-halted');
+        }
       } else if (!(await journaled(request, `back-${number}:${why.code}`))) {
         return this.#stopped(done.length, 'be taken back');
       }
@@ -234,7 +268,7 @@ export class Saga {
       const isLate = wasTried && (await this.#probe(segment, 'back', request, signal)).kind;
       if (isLate === 'applied') return null;
       if (answer === null) return this.#notBack(segment, why, 'the target did not answer');
-      const isPassing = PASSING.includes(answer.code);
+      const isPassing = PASSING.includes(answer.code) && isTriedAgain(segment);
       return this.#notBack(segment, why, answer.reason, isPassing ? 'in-doubt' : 'chain-halted');
     }
     return this.#notBack(segment, why, 'its rows keep changing');
@@ -312,7 +346,7 @@ export class Saga {
     const who =
       code === 'chain-halted'
         ? 'a person must look, put it right, and say how it ended'
-        : 'it is tried again under the same key';
+        : 'it is looked into again under the same key';
     return { kind: 'unsettled', code, reason: `${refused}, and ${stands}; ${who}` };
   }
 
@@ -333,6 +367,11 @@ export function together(
     .map(({ target }, index) => `${target.name}:${done[index]?.reference ?? ''}`)
     .join(' ');
   return { reference, effects: null, evidence: null, segments: done };
+}
+
+/** Whether its target itself refuses a second effect of a key, so that one may be tried again. */
+function isTriedAgain({ target: { guarantee } }: Segment): boolean {
+  return guarantee === 'transactional' || guarantee === 'idempotent';
 }
 
 function segmentOf({ reference, effects, evidence }: AppliedSegment): AppliedSegment {

@@ -50,6 +50,13 @@ export interface FakeTarget extends Target {
   steps?: true;
   /** Whether it keeps no receipts: then it must be asked by the reference that it journaled. */
   journals: boolean;
+  /**
+   * Whether it can refuse a key for good. One that cannot refuses no second effect either, and proves
+   * that there was none only where it journaled a reference.
+   */
+  fences: boolean;
+  /** One of `conditional` and below refuses a second effect of a key only once the key is fenced. */
+  guarantee: Target['guarantee'];
   /** Every call that reached it, in order, and how held transactions ended. */
   readonly calls: string[];
   /** The latest request to plan or hold. */
@@ -79,6 +86,7 @@ export function fakeTarget(name: string, rows: Readonly<Record<string, string>> 
     beforeApply: null,
     holds: false,
     journals: false,
+    fences: true,
     calls: [],
     asked: null,
     open: () => locks.size,
@@ -115,7 +123,7 @@ export function fakeTarget(name: string, rows: Readonly<Record<string, string>> 
       if (fault === 'busy') return refusal('target-busy', 'the target is busy');
       await target.beforeApply?.();
       if (fault === 'refused') return refusal('constraint-violated', 'a constraint is against it');
-      const receipt = receipts.get(request.key);
+      const receipt = target.fences ? receipts.get(request.key) : undefined;
       const answered = (answer: ApplyAnswer): ApplyAnswer => {
         if (fault === 'reply-lost') throw new Error('the reply was lost');
         return answer;
@@ -127,7 +135,7 @@ export function fakeTarget(name: string, rows: Readonly<Record<string, string>> 
         effects: null,
         evidence: null,
       } as const;
-      if (receipt === 'applied') return answered({ ...applied, earlier: true });
+      if (receipt === 'applied' && dedups(target)) return answered({ ...applied, earlier: true });
       const answer = planned(target, request);
       if (answer.kind === 'refused') return answered(answer);
       if (request.digest(answer.plan) !== request.planDigest) {
@@ -147,6 +155,7 @@ export function fakeTarget(name: string, rows: Readonly<Record<string, string>> 
       if (receipts.get(key) === 'applied') {
         return { kind: 'applied', reference: `ref-${key}`, effects: null, evidence: null };
       }
+      if (!target.fences) return { kind: 'absent', fenced: fence && references.length > 0 };
       if (fence) receipts.set(key, 'void');
       return { kind: 'absent', fenced: receipts.get(key) === 'void' };
     },
@@ -227,6 +236,10 @@ class Locks {
   dropAll(): void {
     for (const unlock of this.#held) unlock();
   }
+}
+
+function dedups({ guarantee }: FakeTarget): boolean {
+  return guarantee === 'transactional' || guarantee === 'idempotent';
 }
 
 function take(target: FakeTarget, call: 'plan' | 'apply' | 'probe'): Fault | undefined {
