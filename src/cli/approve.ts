@@ -4,6 +4,7 @@ import type { ProposalView } from '../model/api.ts';
 import { Problem } from '../model/problem.ts';
 import { connect, readProposalId } from './connect.ts';
 import { EXIT, exitOf } from './exit.ts';
+import { paragraph } from './look.ts';
 import { planLines } from './render-plan.ts';
 import { resultLines } from './render-result.ts';
 import {
@@ -48,7 +49,8 @@ async function approve(shell: Shell, text: string, options: ApproveOptions): Pro
   const view = await client.view(id);
   const planDigest = matchingDigest(view, prefix);
   if (isAsked && !(await isConfirmed(shell, view))) {
-    io.stdout.write(`not approved; ${id} stands as it was\n`);
+    const stands = `not approved; ${id} stands as it was`;
+    io.stdout.write(`${paragraph(look(io), stands).join('\n')}\n`);
     finish(exitOf(view.state));
     return;
   }
@@ -101,6 +103,8 @@ export function readDigestPrefix(text: string): string {
 }
 
 const ANSWERS_MAX = 3;
+const QUESTION =
+  'Approve this plan? Type yes to approve, no to leave it, all to see every row and be asked again:';
 
 /** Shows the plan and asks; only the whole word is a yes, and rows that were left out come first. */
 async function isConfirmed({ io }: Shell, view: ProposalView): Promise<boolean> {
@@ -110,8 +114,9 @@ async function isConfirmed({ io }: Shell, view: ProposalView): Promise<boolean> 
       rows: rows === 'all' ? { kind: 'all' } : { kind: 'page', page: rows },
     }).join('\n');
   io.stdout.write(`${page(1)}\n\n`);
+  const question = `${paragraph(look(io), QUESTION).join('\n')} `;
   for (let answers = 0; answers < ANSWERS_MAX; answers += 1) {
-    const answer = (await io.ask('Approve this plan? (yes, no, all for every row) ')).trim();
+    const answer = (await io.ask(question)).trim();
     if (answer === 'yes') return true;
     if (answer !== 'all') return false;
     io.stdout.write(`${page('all')}\n\n`);

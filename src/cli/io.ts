@@ -6,7 +6,7 @@ import { EXIT } from './exit.ts';
 /** One output stream. */
 export interface Output {
   readonly isTerminal: boolean;
-  /** Width of the terminal; 80 where it is none. */
+  /** Width of the terminal; where it is none, `$COLUMNS`, else 80. */
   readonly columns: number;
   write(text: string): void;
 }
@@ -52,6 +52,16 @@ export function processIo(): Io {
   };
 }
 
+const COLUMNS_MIN = 40;
+
+/** How wide a pipe or a file is written: as whoever reads it says in `$COLUMNS`, else 80. */
+export function pipeColumns(env: Readonly<Record<string, string | undefined>>): number {
+  const columns = env['COLUMNS'] ?? '';
+  return /^\d{1,4}$/.test(columns) && Number(columns) > 0
+    ? Math.max(Number(columns), COLUMNS_MIN)
+    : 80;
+}
+
 function output(stream: NodeJS.WriteStream & { readonly fd: number }): Output {
   const isTerminal = isatty(stream.fd);
   // Without a listener the process would end; the callback of each write says more.
@@ -63,7 +73,7 @@ function output(stream: NodeJS.WriteStream & { readonly fd: number }): Output {
   });
   return {
     isTerminal,
-    columns: isTerminal ? Math.max(stream.columns, 40) : 80,
+    columns: isTerminal ? Math.max(stream.columns, COLUMNS_MIN) : pipeColumns(process.env),
     write: lossy.write,
   };
 }

@@ -37,9 +37,9 @@ export function field(
   paint: Paint = plain,
 ): readonly string[] {
   const lines = paragraph(look, value, { indent: ' '.repeat(LABEL_COLUMNS + 2), paint });
-  const first = lines[0] ?? '';
-  const head = `  ${look.paint.dim(pad(label, LABEL_COLUMNS))}`;
-  return [head + first.slice(LABEL_COLUMNS + 2), ...lines.slice(1)];
+  const first = (lines[0] ?? '').slice(LABEL_COLUMNS + 2);
+  const head = first === '' ? label : pad(label, LABEL_COLUMNS);
+  return [`  ${look.paint.dim(head)}${first}`, ...lines.slice(1)];
 }
 
 /**

@@ -40,10 +40,12 @@ function stateLines(result: Result, look: Look, now: number): readonly string[] 
     case 'applied':
       return [
         ...field(look, 'applied', instant(result.receipt.appliedAt)),
-        ...field(look, 'reference', result.receipt.reference),
+        ...whole(look, 'reference', result.receipt.reference),
         ...field(look, 'ledger', `entry ${result.receipt.ledgerIndex}`),
         ...whole(look, 'leaf', result.receipt.leafHash),
-        ...field(look, 'reversible', result.receipt.reversible),
+        ...(result.compensatedBy === null
+          ? field(look, 'reversible', result.receipt.reversible)
+          : whole(look, 'taken back', `by ${result.compensatedBy}`)),
       ];
     case 'waiting':
       return [
@@ -53,7 +55,7 @@ function stateLines(result: Result, look: Look, now: number): readonly string[] 
     case 'stale':
       return ['', ...differenceLines(result.difference, look)];
     case 'denied':
-      return result.duplicateOf === null ? [] : field(look, 'first', result.duplicateOf);
+      return result.duplicateOf === null ? [] : whole(look, 'first', result.duplicateOf);
     case 'refused':
       return result.conflicts.flatMap((conflict) => [
         ...paragraph(look, `${conflict.problem}: ${conflict.resource} ${conflict.key.join(', ')}`, {
@@ -100,6 +102,7 @@ function nextOf(result: Result): readonly string[] {
     case 'in_doubt':
       return [`writegate status ${id} --wait`];
     case 'applied':
+      if (result.compensatedBy !== null) return [`writegate show ${result.compensatedBy}`];
       return result.receipt.reversible === 'one-way'
         ? [`writegate show ${id}`]
         : [`writegate rollback ${id}`];

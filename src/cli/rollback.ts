@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { connect, readProposalId } from './connect.ts';
 import { exitOf } from './exit.ts';
+import { paragraph } from './look.ts';
 import { resultLines } from './render-result.ts';
 import {
   print,
@@ -39,6 +40,9 @@ async function rollback(
   const id = readProposalId(text);
   const client = await connect(io, options, 'either');
   const result = await waitFor(io, client, await client.rollback(id), waitMs);
-  print(io, options, result, (look) => resultLines(result, look, io.now()));
+  print(io, options, result, (look) => [
+    ...paragraph(look, `takes back ${id}`),
+    ...resultLines(result, look, io.now()),
+  ]);
   finish(exitOf(result.state));
 }

@@ -7,7 +7,7 @@ import { Problem } from '../model/problem.ts';
 import { problemDocument } from '../server/problem.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import type { Io } from './io.ts';
-import { lookOf, type Look } from './look.ts';
+import { lookOf, paragraph, type Look } from './look.ts';
 
 /** One run of the command line. */
 export interface Shell {
@@ -78,7 +78,7 @@ export function print(
   else io.stdout.write(`${lines(look(io)).join('\n')}\n`);
 }
 
-/** Prints a remark on standard error, apart from the answer. */
+/** Prints a remark on standard error, apart from the answer: one line, as a log has them. */
 export function remark(io: Io, text: string): void {
   io.stderr.write(`${inert(text)}\n`);
 }
@@ -118,22 +118,28 @@ const USAGE = {
 /** Says what is wrong with the command line. */
 export function reportUsage(io: Io, message: string, isJson: boolean): ExitCode {
   if (isJson) io.stdout.write(`${inertJson({ ...USAGE, detail: message, at: null })}\n`);
-  else io.stderr.write(`${message.split('\n').map(inert).join('\n')}\n`);
+  else printErrorLines(io, message.split('\n'));
   return EXIT.usage;
 }
 
+/** Prints lines on standard error, inert and no wider than that is. */
+function printErrorLines(io: Io, lines: readonly string[]): void {
+  const { columns } = lookOf(io.stderr, io.env);
+  io.stderr.write(`${lines.flatMap((line) => wrap(inert(line), columns)).join('\n')}\n`);
+}
+
 function printProblem(io: Io, problem: Problem, isFromGateway: boolean): void {
-  const { columns, paint } = lookOf(io.stderr, io.env);
+  const errorLook = lookOf(io.stderr, io.env);
   const isPlaced = problem.at === null || problem.message.includes(problem.at);
   const place = isPlaced ? '' : ` (at ${problem.at})`;
-  const lines = problem.message.split('\n').flatMap((line, position) => {
-    const text = position === 0 ? `${problem.code}: ${line}${place}` : `  ${line}`;
-    return wrap(inert(text), columns);
-  });
-  io.stderr.write(`${lines.join('\n')}\n`);
+  const lines = problem.message
+    .split('\n')
+    .map((line, position) => (position === 0 ? `${problem.code}: ${line}${place}` : `  ${line}`));
+  printErrorLines(io, lines);
   // Who runs a command on the spot is the operator.
   if (isFromGateway && problem.acts === 'operator' && problem.code !== 'gateway-unreachable') {
-    io.stderr.write(`${paint.dim('this is for the operator of the gateway to put right')}\n`);
+    const text = 'this is for the operator of the gateway to put right';
+    io.stderr.write(`${paragraph(errorLook, text, { paint: errorLook.paint.dim }).join('\n')}\n`);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { TraceLine } from '../model/trace.ts';
 import { connect } from './connect.ts';
-import { field, heading, instant, nextCommands, type Look } from './look.ts';
+import { field, heading, instant, nextCommands, whole, type Look } from './look.ts';
 import { print, withConnection, withExample, type ConnectionOptions, type Shell } from './shell.ts';
 
 /** `trace`: what a run did, step by step. */
@@ -39,8 +39,8 @@ export function traceLines(line: TraceLine, look: Look): readonly string[] {
       return [
         ...head(`proposed: ${line.decision}`, paint.bold),
         ...field(look, 'code', `${line.code}, by ${line.rule}`),
-        ...field(look, 'arguments', line.args_hash),
-        ...field(look, 'proposal', line.proposal),
+        ...whole(look, 'arguments', line.args_hash),
+        ...whole(look, 'proposal', line.proposal),
       ];
     case 'approval':
       return head(`${line.verdict} by ${line.approver}`, paint.bold);
@@ -49,6 +49,6 @@ export function traceLines(line: TraceLine, look: Look): readonly string[] {
     case 'stop':
       return [...head(line.reason, paint.yellow), ...field(look, 'code', line.code)];
     case 'compensated':
-      return [...head('taken back', paint.yellow), ...field(look, 'by', line.by)];
+      return [...head('taken back', paint.yellow), ...whole(look, 'by', line.by)];
   }
 }

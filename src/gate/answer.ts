@@ -42,7 +42,12 @@ export async function answer(
   const spoken = { ...common, ...wording(proposal) };
   switch (proposal.state) {
     case 'applied':
-      return { ...spoken, state: 'applied', receipt: await receipt(store, proposal) };
+      return {
+        ...spoken,
+        state: 'applied',
+        receipt: await receipt(store, proposal),
+        compensatedBy: proposal.compensatedBy,
+      };
     case 'waiting':
       return {
         ...spoken,

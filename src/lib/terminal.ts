@@ -46,9 +46,13 @@ function columnsOfCharacter(character: string): number {
   return WIDE.test(character) ? 2 : 1;
 }
 
+/** What closes or ends: alone on a line it would belong to nothing. */
+const CLOSING = /^[)\]}.,;:!?`'"]$/u;
+
 /**
- * Breaks a text into lines of at most `columns`, after a space where there is one, anywhere where
- * there is none. Joined, the lines are the text again: nothing is dropped.
+ * Breaks a text into lines of at most `columns`, at blanks where there are some, anywhere where
+ * there are none. A break takes the place of the blanks at it, for at the end of a line none is
+ * seen and one over the edge would be a row of its own; nothing else is dropped.
  */
 export function wrap(text: string, columns: number): readonly string[] {
   const width = Math.max(columns, 2);
@@ -57,19 +61,25 @@ export function wrap(text: string, columns: number): readonly string[] {
   let lineColumns = 0;
   for (const character of text) {
     const characterColumns = columnsOfCharacter(character);
-    // A space at the end of a line is not seen, so it may stand over the edge.
     if (lineColumns + characterColumns > width && character !== ' ') {
-      const space = line.lastIndexOf(' ') + 1;
-      const isWordBreak = space > 0 && line.slice(0, space).trim() !== '';
-      const cut = isWordBreak ? space : line.length;
-      lines.push(line.slice(0, cut));
+      const cut = cutOf(line, character);
+      lines.push(line.slice(0, cut).trimEnd());
       line = line.slice(cut);
       lineColumns = columnsOf(line);
     }
     line += character;
     lineColumns += characterColumns;
   }
-  return [...lines, line];
+  return [...lines, line.trimEnd()];
+}
+
+/** Where a full line is cut before the next character: after its last blank, if a word is before it. */
+function cutOf(line: string, next: string): number {
+  const blank = line.lastIndexOf(' ') + 1;
+  if (blank > 0 && line.slice(0, blank).trim() !== '') return blank;
+  const last = Array.from(line).at(-1) ?? '';
+  const isAlone = CLOSING.test(next) && last !== ' ' && last.length < line.length;
+  return isAlone ? line.length - last.length : line.length;
 }
 
 /** Pads a text with spaces to `columns`; longer text stays as it is. */

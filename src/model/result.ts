@@ -25,7 +25,12 @@ interface ResultCommon {
 
 /** The answer to `preview`, `propose`, `wait`, `status`, `cancel`, `approve`: discriminated on `state`. */
 export type Result =
-  | (ResultCommon & { readonly state: 'applied'; readonly receipt: Receipt })
+  | (ResultCommon & {
+      readonly state: 'applied';
+      readonly receipt: Receipt;
+      /** The proposal that took it back, applied too; null while the effect stands. */
+      readonly compensatedBy: string | null;
+    })
   | (ResultCommon & {
       readonly state: 'waiting';
       readonly expiresAt: number;

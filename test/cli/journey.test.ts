@@ -224,9 +224,15 @@ describe('an operator and an agent at the command line', { timeout: 120_000 }, (
     const other = await asAgent('propose', ...setEmail(1, 'new@example.org'), '--key', 'fresh');
     assert.deepEqual([other.code, other.result.code], [3, 'duplicate-write']);
 
-    const back = await asOperator('rollback', id);
-    assert.deepEqual([back.code, back.result.state], [0, 'applied']);
+    const back = await writegate(['rollback', id]);
+    assert.equal(back.code, 0, back.err);
+    assert.match(back.out, new RegExp(`^takes back ${id}\napplied  prop_`));
+    const inverse = /^applied {2}(prop_\w{26})/m.exec(back.out)?.[1] ?? '';
     assert.equal(await email(1), 'c1@example.org');
+    const undone = await writegate(['status', id]);
+    assert.match(undone.out, new RegExp(`taken back +by ${inverse}$`, 'm'));
+    assert.match(undone.out, new RegExp(`Next:\n {2}writegate show ${inverse}\n$`));
+    assert.doesNotMatch(undone.out, /reversible|writegate rollback/);
     const twice = await asOperator('rollback', id);
     assert.equal(twice.code, 1, twice.result.code);
   });
@@ -343,7 +349,7 @@ describe('an operator and an agent at the command line', { timeout: 120_000 }, (
       [null, gateway.policyDigest],
     );
     const history = await writegate(['policy', 'history']);
-    assert.match(history.out, /let in by +ada\n +weaker +in 1 way\n.*by itself/s);
+    assert.match(history.out, /let in by +ada\n +weaker +in 1 way\n.*by +itself/s);
     assert.equal((await asOperator('policy', 'diff')).code, 0);
   });
 

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { columnsOf, inert, inertJson, palette, wrap } from '../../src/lib/terminal.ts';
+import { pipeColumns } from '../../src/cli/io.ts';
 import { lookOf, type Look } from '../../src/cli/look.ts';
+import { traceLines } from '../../src/cli/trace.ts';
 import { planLines } from '../../src/cli/render-plan.ts';
 import { readLines } from '../../src/cli/render-read.ts';
 import { rowPageLines, type RowsShown } from '../../src/cli/render-rows.ts';
@@ -77,7 +79,7 @@ test('whatever the text, it comes out inert and JSON of it is the same value', (
   );
 });
 
-test('wrapping drops no character and passes no edge', () => {
+test('wrapping drops nothing but blanks at a break, and passes no edge', () => {
   fc.assert(
     fc.property(
       fc.string({ unit: 'grapheme' }),
@@ -85,11 +87,56 @@ test('wrapping drops no character and passes no edge', () => {
       (text, columns) => {
         const safe = inert(text);
         const lines = wrap(safe, columns);
-        assert.equal(lines.join(''), safe);
-        for (const line of lines) assert.ok(columnsOf(line.trimEnd()) <= columns, line);
+        assert.equal(lines.join('').replaceAll(' ', ''), safe.replaceAll(' ', ''));
+        for (const line of lines) assert.ok(columnsOf(line) <= columns, line);
       },
     ),
   );
+});
+
+test('a line that fills the width has no blank over its edge, and a sentence no empty row', () => {
+  assert.deepEqual(wrap('four four four', 4), ['four', 'four', 'four']);
+  const words = fc.array(fc.stringMatching(/^[a-z]{1,9}[.)]?$/), { minLength: 1, maxLength: 30 });
+  fc.assert(
+    fc.property(words, fc.integer({ min: 10, max: 44 }), (all, columns) => {
+      const lines = wrap(all.join(' '), columns);
+      assert.equal(lines.join(' '), all.join(' '), 'a break stands for one blank');
+      for (const line of lines) assert.ok(line !== '' && columnsOf(line) <= columns, line);
+    }),
+  );
+});
+
+test('what closes is alone on no line', () => {
+  assert.deepEqual(wrap(`see (${'f'.repeat(16)})`, 17), ['see', `(${'f'.repeat(15)}`, 'f)']);
+});
+
+test('a trace keeps what is copied whole at 44 columns', () => {
+  const place = { run_id: 'run_1', at: NOW, proposal: ID, tool: 'crm.sql' };
+  const lines = [
+    ...traceLines(
+      {
+        ...place,
+        step: 1,
+        event: 'tool_call',
+        args_hash: DIGEST,
+        decision: 'wait',
+        code: 'threshold-exceeded',
+        rule: 'thresholds.records',
+        ok: false,
+      },
+      { ...LOOK, columns: 44 },
+    ),
+    ...traceLines({ ...place, step: 2, event: 'compensated', by: ID }, { ...LOOK, columns: 44 }),
+  ];
+  assert.ok(lines.includes(`    ${DIGEST}`), lines.join('\n'));
+  assert.equal(lines.filter((line) => line === `    ${ID}`).length, 2, lines.join('\n'));
+});
+
+test('a pipe is as wide as $COLUMNS says, and 80 where that is no number', () => {
+  assert.equal(pipeColumns({ COLUMNS: '60' }), 60);
+  assert.equal(pipeColumns({ COLUMNS: '7' }), 40);
+  for (const odd of ['', '0', '-3', 'wide', '1e9']) assert.equal(pipeColumns({ COLUMNS: odd }), 80);
+  assert.equal(pipeColumns({}), 80);
 });
 
 test('a plan is readable at 80 columns however long its values are', () => {
@@ -344,7 +391,7 @@ test('headings of lists, stops and ledgers keep to a narrow terminal', () => {
   ];
   // A root is copied whole, on a line of its own.
   for (const line of lines.filter((each) => each !== `    ${report.root}`)) {
-    assert.ok(columnsOf(line.trimEnd()) <= 44, line);
+    assert.ok(columnsOf(line) <= 44, line);
   }
   const text = lines.join('').replaceAll(' ', '');
   for (const whole of [name, freeze.id, ID, report.origin ?? '']) assert.ok(text.includes(whole));
@@ -442,7 +489,7 @@ test('a plan is readable on a phone and on a wide terminal', () => {
     const lines = planLines(view, { ...LOOK, columns: width }, { now: NOW, rows: PAGE });
     // Digests and commands are copied whole.
     const laidOut = lines.filter((line) => !/^ {4}sha256:|^ {2}writegate /.test(line));
-    for (const line of laidOut) assert.ok(columnsOf(line.trimEnd()) <= width, `${width}: ${line}`);
+    for (const line of laidOut) assert.ok(columnsOf(line) <= width, `${width}: ${line}`);
     assert.match(flat(lines.join('\n')), /rows hidden by row security have no images/);
   }
 });

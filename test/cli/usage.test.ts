@@ -140,9 +140,18 @@ test('what is wrong with an argument is said with what was expected and found', 
   for (const [line, message] of lines) {
     const { code, err } = await writegate(line);
     assert.equal(code, 64, line.join(' '));
-    assert.match(err, message);
+    assert.match(err.replaceAll(/\s+/g, ' '), message);
     assert.doesNotMatch(err, /hunter2/);
   }
+});
+
+test('a usage error is no wider than the terminal', async () => {
+  const io = captureIo({ cwd: folder });
+  const narrow = { ...io, stderr: { ...io.stderr, columns: 44 } };
+  assert.equal(await run(['approve', ID], narrow), 64);
+  const lines = io.err().split('\n');
+  assert.ok(lines.length > 3, io.err());
+  for (const line of lines) assert.ok(line.length <= 44, line);
 });
 
 test('arguments of a write come one way, and as a JSON object', async () => {

@@ -117,6 +117,7 @@ export const RESULTS = {
     code: 'applied',
     reason: 'committed as transaction 4711',
     next: 'none',
+    compensatedBy: null,
     receipt: {
       proposalId: PROPOSAL_ID,
       planDigest: DIGEST,

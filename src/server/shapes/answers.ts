@@ -113,7 +113,10 @@ function resultOf(difference: JsonSchema, conflict: JsonSchema): JsonSchema {
   return {
     ...RESULT_COMMON,
     oneOf: [
-      inState('applied', { receipt: RECEIPT }),
+      inState('applied', {
+        receipt: RECEIPT,
+        compensatedBy: described(TEXT_OR_NULL, 'the proposal that took it back'),
+      }),
       inState('waiting', { expiresAt: AT, difference: nullable(difference) }),
       inState('stale', { difference }),
       inState('denied', { duplicateOf: TEXT_OR_NULL }),
