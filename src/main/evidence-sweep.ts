@@ -50,10 +50,11 @@ async function isOver(ports: SweepPorts, file: EvidenceFile, now: number): Promi
   return !evidenceOf(proposal).includes(id) || isOld;
 }
 
-/** The evidence that a rollback of the proposal would take. */
+/** The evidence that a rollback of the proposal would take; a person's word has no segments. */
 function evidenceOf({ outcome, assessment }: Proposal): readonly EvidenceId[] {
-  const planned = assessment?.plan.segments?.map(({ plan }) => plan.evidence);
-  const segments = outcome?.segments?.map(({ evidence }, index) => evidence ?? planned?.[index]);
+  const segments = assessment?.plan.segments?.map(
+    ({ plan }, index) => outcome?.segments?.[index]?.evidence ?? plan.evidence,
+  );
   const whole = outcome?.evidence ?? assessment?.plan.evidence;
   return (segments ?? [whole]).flatMap((each) => each?.id ?? []);
 }
