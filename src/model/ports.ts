@@ -455,7 +455,10 @@ export type AgentBaseline = BaselineSubject & { readonly baseline: Baseline };
 export interface Store {
   commit(change: Change): Promise<Commit>;
   proposal(tenant: TenantId, id: ProposalId): Promise<Proposal | undefined>;
-  /** Newest first. The plan's effects are left out (`effects: []`), its counts are there. */
+  /**
+   * Newest first. Effects are left out (`effects: []`), those of steps and segments too; the counts
+   * are there.
+   */
   proposals(tenant: TenantId, filter: ProposalFilter): Promise<readonly Proposal[]>;
   /** Who holds a key now; see `KeyClaim`. Of several derived keys, the holder of the first that is held. */
   keyHolders(

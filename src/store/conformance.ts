@@ -2,6 +2,7 @@
 import { describe } from 'node:test';
 import { testBaselines } from './conformance/baselines.ts';
 import { testBudgets } from './conformance/budgets.ts';
+import { testChains } from './conformance/chains.ts';
 import { testEntries } from './conformance/entries.ts';
 import { testKeys } from './conformance/keys.ts';
 import { testLedger, type Ledger } from './conformance/ledger.ts';
@@ -14,6 +15,7 @@ export function testStore(name: string, open: OpenStore, ledger: Ledger = testLe
   const test = storeTest(open, ledger);
   describe(name, () => {
     describe('entries', () => testEntries(test));
+    describe('chains', () => testChains(test));
     describe('keys', () => testKeys(test));
     describe('budgets', () => testBudgets(test));
     describe('baselines', () => testBaselines(test));

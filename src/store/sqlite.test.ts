@@ -12,7 +12,14 @@ import { createSequencer } from '../ledger/sequencer.ts';
 import { proposalId } from '../model/ids.ts';
 import type { Store } from '../model/ports.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
+import type { Proposal } from '../model/proposal.ts';
 import { testStore } from './conformance.ts';
+import {
+  chainAssessmentOf,
+  chainEntries,
+  chainOutcome,
+  withoutImages,
+} from './conformance/chains.ts';
 import {
   ACME,
   beginChange,
@@ -22,7 +29,8 @@ import {
   proposalOf,
 } from './conformance/fixtures.ts';
 import { testLedger, testRandom, type Ledger } from './conformance/ledger.ts';
-import { assertFold, committed, type OpenStore } from './conformance/setting.ts';
+import { assertFold, committed, plain, type OpenStore } from './conformance/setting.ts';
+import { SQLITE_MIGRATIONS } from './migrations/sqlite.ts';
 import { openSqliteStore, SqliteStore } from './sqlite.ts';
 import { openDatabase } from './sqlite/database.ts';
 
@@ -173,6 +181,93 @@ describe('sqlite queue', () => {
   });
 });
 
+describe('sqlite chains', () => {
+  fileTest('later steps of a large chain do not write its effects again', async (folder) => {
+    const path = join(folder, 'gateway.db');
+    const database = openDatabase(path);
+    const store = new SqliteStore(database, sealing);
+    const entries = chainEntries(chainAssessmentOf(2_000));
+    await committed(store, goOn(proposalOf(1), 0, entries.slice(0, 2)));
+    assert(statSync(path).size + statSync(`${path}-wal`).size > 2_000_000);
+    for (const [index, entry] of entries.slice(2).entries()) {
+      database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      await committed(store, goOn(proposalOf(1), 2 + index, [entry]));
+      const pages = framesInLog(path).length;
+      assert(pages > 0 && pages < 40, `${pages} pages for entry ${3 + index}`);
+    }
+    await store.close();
+  });
+
+  fileTest('effects of a chain are written once, with the plan or outcome', async (folder) => {
+    const database = openDatabase(join(folder, 'gateway.db'));
+    database.exec(`
+      CREATE TEMP TABLE written (part TEXT);
+      CREATE TEMP TRIGGER inserted AFTER INSERT ON main.effects
+        BEGIN INSERT INTO written VALUES (new.part); END;
+      CREATE TEMP TRIGGER updated AFTER UPDATE ON main.effects
+        BEGIN INSERT INTO written VALUES (new.part); END`);
+    const store = new SqliteStore(database, sealing);
+    const rollback = { type: 'rollback', compensatedBy: proposalOf(2) } as const;
+    const entries = [...chainEntries(chainAssessmentOf(2)), chainOutcome(2), rollback];
+    for (const [step, entry] of entries.entries()) {
+      await committed(store, goOn(proposalOf(1), step, [entry]));
+    }
+    const written = database.prepare('SELECT part FROM written ORDER BY rowid').all();
+    assert.deepEqual(
+      written.map(({ part }) => part),
+      ['plan', 'plan-parts', 'outcome-parts'],
+    );
+    await store.close();
+  });
+
+  fileTest('the record of a chain holds no image, however many there are', async (folder) => {
+    const path = join(folder, 'gateway.db');
+    const store = await open(path);
+    for (const [number, count] of [1, 1_000].entries()) {
+      const entries = [...chainEntries(chainAssessmentOf(count)), chainOutcome(count)];
+      await committed(store, goOn(proposalOf(number), 0, entries));
+    }
+    await store.close();
+    const [few = '', many = ''] = recordsIn(path);
+    assert(!few.includes('"before":{') && !many.includes('"before":{'));
+    // What grows is the digits of the counts.
+    assert(many.length - few.length < 200, `${few.length} and ${many.length} characters`);
+  });
+
+  fileTest('records of a former version are read, and give their images up', async (folder) => {
+    const [written, former] = [join(folder, 'gateway.db'), join(folder, 'former.db')];
+    const store = await open(written);
+    const chain = [...chainEntries(chainAssessmentOf(5)), chainOutcome(4)];
+    const unfinished = chain.slice(0, 4);
+    await committed(store, goOn(proposalOf(1), 0, chain));
+    await committed(store, goOn(proposalOf(2), 0, unfinished));
+    await committed(store, beginChange(proposalOf(3), 'applied'));
+    const ids = [1, 2, 3].map(proposalOf);
+    const expected = await Promise.all(ids.map((id) => store.proposal(ACME, id)));
+    await store.close();
+    asFormerVersion(written, former, expected);
+    const images = (): number[] =>
+      recordsIn(former).map((record) => record.split('"before":{').length - 1);
+    assert.deepEqual(images(), [5 * 4 + 4, 5 * 4, 0]);
+
+    const opened = await open(former);
+    const listed = await opened.proposals(ACME, { limit: 10 });
+    const bare = expected.map((proposal) => withoutImages(proposal ?? assert.fail()));
+    assert.deepEqual(plain(listed), bare.toReversed());
+    assert.deepEqual(await Promise.all(ids.map((id) => opened.proposal(ACME, id))), expected);
+    const { proposals } = await committed(opened, goOn(proposalOf(2), 4, [chainOutcome(4)]));
+    const rollback = { type: 'rollback', compensatedBy: proposalOf(3) } as const;
+    await committed(opened, goOn(proposalOf(1), 5, [rollback]));
+    await opened.close();
+
+    assert.deepEqual(images(), [0, 0, 0]);
+    const reopened = await open(former);
+    assert.deepEqual(await reopened.proposal(ACME, proposalOf(2)), proposals[0]);
+    assert.equal(await assertFold(reopened, ACME, testLedger), 6 + 5 + 5);
+    await reopened.close();
+  });
+});
+
 describe('sqlite disk', () => {
   fileTest(
     'on a full disk commits are refused, nothing is lost, later ones work',
@@ -310,6 +405,42 @@ async function filled(folder: string): Promise<string> {
   );
   await store.close();
   return path;
+}
+
+/** The records of proposals in the file of a closed store, in the order of ids. */
+function recordsIn(path: string): readonly string[] {
+  const database = new DatabaseSync(path);
+  const rows = database.prepare('SELECT record FROM proposals ORDER BY id').all();
+  database.close();
+  return rows.map(({ record }) => String(record));
+}
+
+/**
+ * Copies a closed store into a file of schema version 4, in which a record holds what its steps and
+ * segments changed and the list of the whole alone lies apart.
+ */
+function asFormerVersion(
+  from: string,
+  to: string,
+  proposals: readonly (Proposal | undefined)[],
+): void {
+  const database = new DatabaseSync(to, { enableForeignKeyConstraints: false });
+  for (const migration of SQLITE_MIGRATIONS.slice(0, 4)) database.exec(migration);
+  database.exec('PRAGMA application_id = 0x57677465; PRAGMA user_version = 4');
+  const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+  database.prepare('ATTACH ? AS present').run(from);
+  for (const { name } of tables) {
+    const only = name === 'effects' ? "WHERE part IN ('plan', 'outcome')" : '';
+    database.exec(`INSERT INTO main.${String(name)} SELECT * FROM present.${String(name)} ${only}`);
+  }
+  const save = database.prepare('UPDATE main.proposals SET record = ? WHERE id = ?');
+  for (const proposal of proposals) {
+    assert(proposal !== undefined && proposal.assessment !== null);
+    const { assessment } = proposal;
+    const plan = { ...assessment.plan, effects: [] };
+    save.run(JSON.stringify({ ...proposal, assessment: { ...assessment, plan } }), proposal.id);
+  }
+  database.close();
 }
 
 function load(path: string): ChildProcess {

@@ -145,4 +145,20 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
   CREATE INDEX proposals_by_run ON proposals (tenant, json_extract(record, '$.draft.run'), id)
     WHERE json_extract(record, '$.draft.run') IS NOT NULL;
   `,
+  `
+  -- The steps and segments of a chain have effects of their own, a list of lists in one row each
+  -- for plan and outcome. Records of before hold them until they are next written.
+  CREATE TABLE effects_with_parts (
+    tenant TEXT NOT NULL,
+    proposal TEXT NOT NULL,
+    part TEXT NOT NULL CHECK (part IN ('plan', 'outcome', 'plan-parts', 'outcome-parts')),
+    effects TEXT NOT NULL,
+    PRIMARY KEY (tenant, proposal, part),
+    FOREIGN KEY (tenant, proposal) REFERENCES proposals (tenant, id)
+  ) STRICT;
+  INSERT INTO effects_with_parts (tenant, proposal, part, effects)
+    SELECT tenant, proposal, part, effects FROM effects;
+  DROP TABLE effects;
+  ALTER TABLE effects_with_parts RENAME TO effects;
+  `,
 ];

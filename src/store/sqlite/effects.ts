@@ -1,14 +1,15 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { ProposalId, TenantId } from '../../model/ids.ts';
 import type { Effect } from '../../model/plan.ts';
+import type { EffectLists, EffectSide } from './nested-effects.ts';
 import { Recent } from './recent.ts';
 import { textOf } from './rows.ts';
 
-/** Which of a proposal's two lists of effects: those it would have, or those it had. */
-export type EffectPart = 'plan' | 'outcome';
+/** What a row holds: the list of the whole, or those of a chain's steps and segments. */
+type Part = EffectSide | `${EffectSide}-parts`;
 
-/** How many effects are kept parsed, over all lists; two plans of the largest size. */
-const RECENT_EFFECTS_MAX = 20_000;
+/** How many effects are kept parsed, over all lists; two largest chains, whole and by step. */
+const RECENT_EFFECTS_MAX = 40_000;
 
 /**
  * The effects of plans and outcomes, up to 10,000 in a list. A journey reads its plan at each of
@@ -16,35 +17,53 @@ const RECENT_EFFECTS_MAX = 20_000;
  */
 export class EffectTable {
   readonly #read: StatementSync;
+  readonly #exists: StatementSync;
   readonly #write: StatementSync;
-  readonly #recent = new Recent<readonly Effect[]>(RECENT_EFFECTS_MAX);
+  readonly #recent = new Recent<EffectLists>(RECENT_EFFECTS_MAX);
 
   constructor(database: DatabaseSync) {
     this.#read = database.prepare(
       'SELECT effects FROM effects WHERE tenant = ? AND proposal = ? AND part = ?',
+    );
+    this.#exists = database.prepare(
+      'SELECT 1 FROM effects WHERE tenant = ? AND proposal = ? AND part = ?',
     );
     this.#write = database.prepare(`
       INSERT INTO effects (tenant, proposal, part, effects) VALUES (?, ?, ?, ?)
       ON CONFLICT (tenant, proposal, part) DO UPDATE SET effects = excluded.effects`);
   }
 
-  read(tenant: TenantId, proposal: ProposalId, part: EffectPart): readonly Effect[] {
-    const key = keyOf(tenant, proposal, part);
-    const recent = this.#recent.get(key);
-    if (recent !== undefined) return recent;
-    const effects = this.#parse(tenant, proposal, part);
-    this.#recent.set(key, effects, sizeOf(effects));
-    return effects;
+  /** The list of the whole; empty where none was written. */
+  read(tenant: TenantId, proposal: ProposalId, side: EffectSide): readonly Effect[] {
+    // Written by `write` below and by nothing else.
+    const parse = (text: string): EffectLists => [JSON.parse(text) as readonly Effect[]];
+    return this.#find(tenant, proposal, side, parse)?.[0] ?? [];
   }
 
   write(
     tenant: TenantId,
     proposal: ProposalId,
-    part: EffectPart,
+    side: EffectSide,
     effects: readonly Effect[],
   ): void {
-    this.#write.run(tenant, proposal, part, JSON.stringify(effects));
-    this.#recent.set(keyOf(tenant, proposal, part), effects, sizeOf(effects));
+    this.#write.run(tenant, proposal, side, JSON.stringify(effects));
+    this.#keep(tenant, proposal, side, [effects]);
+  }
+
+  /** The lists of a chain's steps and segments; `undefined` where none were written. */
+  readParts(tenant: TenantId, proposal: ProposalId, side: EffectSide): EffectLists | undefined {
+    // Written by `writeParts` below and by nothing else.
+    const parse = (text: string): EffectLists => JSON.parse(text) as EffectLists;
+    return this.#find(tenant, proposal, `${side}-parts`, parse);
+  }
+
+  hasParts(tenant: TenantId, proposal: ProposalId, side: EffectSide): boolean {
+    return this.#exists.get(tenant, proposal, `${side}-parts`) !== undefined;
+  }
+
+  writeParts(tenant: TenantId, proposal: ProposalId, side: EffectSide, lists: EffectLists): void {
+    this.#write.run(tenant, proposal, `${side}-parts`, JSON.stringify(lists));
+    this.#keep(tenant, proposal, `${side}-parts`, lists);
   }
 
   /** Forgets what is kept parsed: it may hold what a rollback has just taken back. */
@@ -52,19 +71,31 @@ export class EffectTable {
     this.#recent.forget();
   }
 
-  #parse(tenant: TenantId, proposal: ProposalId, part: EffectPart): readonly Effect[] {
+  #find(
+    tenant: TenantId,
+    proposal: ProposalId,
+    part: Part,
+    parse: (text: string) => EffectLists,
+  ): EffectLists | undefined {
+    const recent = this.#recent.get(keyOf(tenant, proposal, part));
+    if (recent !== undefined) return recent;
     const row = this.#read.get(tenant, proposal, part);
-    if (row === undefined) return [];
-    // Written by `write` above and by nothing else.
-    return JSON.parse(textOf(row, 'effects')) as readonly Effect[];
+    if (row === undefined) return undefined;
+    const lists = parse(textOf(row, 'effects'));
+    this.#keep(tenant, proposal, part, lists);
+    return lists;
+  }
+
+  #keep(tenant: TenantId, proposal: ProposalId, part: Part, lists: EffectLists): void {
+    this.#recent.set(keyOf(tenant, proposal, part), lists, sizeOf(lists));
   }
 }
 
-function keyOf(tenant: TenantId, proposal: ProposalId, part: EffectPart): string {
+function keyOf(tenant: TenantId, proposal: ProposalId, part: Part): string {
   return `${tenant}/${proposal}/${part}`;
 }
 
 /** An empty list takes room too. */
-function sizeOf(effects: readonly Effect[]): number {
-  return effects.length + 1;
+function sizeOf(lists: EffectLists): number {
+  return lists.reduce((size, effects) => size + effects.length + 1, 0);
 }

@@ -6,6 +6,13 @@ import type { Effect } from '../../model/plan.ts';
 import { PAGE_MAX, type ProposalFilter } from '../../model/ports.ts';
 import type { Proposal } from '../../model/proposal.ts';
 import { EffectTable } from './effects.ts';
+import {
+  EFFECT_SIDES,
+  nestedEffects,
+  withNested,
+  withoutNested,
+  type EffectSide,
+} from './nested-effects.ts';
 import { Recent } from './recent.ts';
 import { textOf, type Row } from './rows.ts';
 
@@ -18,7 +25,7 @@ const RECENT_CHARACTERS_MAX = 16 * 1024 * 1024;
 /** Proposals as their entries fold to (G5); columns beside the record follow from it. */
 export class ProposalTable {
   readonly effects: EffectTable;
-  /** Without effects; a journey reads its record at each of its steps. */
+  /** Without effects, but those of an older record's parts; a journey reads its record at each of its steps. */
   readonly #recent = new Recent<Proposal>(RECENT_CHARACTERS_MAX);
   readonly #record: StatementSync;
   readonly #save: StatementSync;
@@ -50,17 +57,28 @@ export class ProposalTable {
   }
 
   find(tenant: TenantId, id: ProposalId): Proposal | undefined {
-    const found = this.findWithoutEffects(tenant, id);
-    if (found === undefined) return undefined;
-    return withEffects(
-      found,
+    const stored = this.#stored(tenant, id);
+    if (stored === undefined) return undefined;
+    const whole = withEffects(
+      stored,
       () => this.effects.read(tenant, id, 'plan'),
       () => this.effects.read(tenant, id, 'outcome'),
     );
+    return EFFECT_SIDES.reduce((proposal, side) => {
+      if (nestedEffects(proposal, side).length === 0) return proposal;
+      const lists = this.effects.readParts(tenant, id, side);
+      // A record of before these lists lay apart holds its own.
+      return lists === undefined ? proposal : withNested(proposal, side, lists);
+    }, whole);
   }
 
   /** The record with `[]` in place of the effects. */
   findWithoutEffects(tenant: TenantId, id: ProposalId): Proposal | undefined {
+    const stored = this.#stored(tenant, id);
+    return stored && withoutNested(stored);
+  }
+
+  #stored(tenant: TenantId, id: ProposalId): Proposal | undefined {
     const key = `${tenant}/${id}`;
     const recent = this.#recent.get(key);
     if (recent !== undefined) return recent;
@@ -118,18 +136,26 @@ export class ProposalTable {
 
   /** Writes the fold of a proposal's entries; `before` is what was stored, `undefined` for none. */
   save(proposal: Proposal, before: Proposal | undefined): void {
-    const { tenant, id, state, proposer, assessment, outcome } = proposal;
+    const { tenant, id, state, proposer } = proposal;
     const agent = proposer.kind === 'agent' ? proposer.name : null;
     const none = (): readonly Effect[] => [];
-    const bare = withEffects(proposal, none, none);
+    const bare = withoutNested(withEffects(proposal, none, none));
     const record = JSON.stringify(bare);
     this.#save.run(tenant, id, state, agent, record);
     this.#recent.set(`${tenant}/${id}`, bare, record.length);
-    if (assessment !== null && assessment !== before?.assessment) {
-      this.effects.write(tenant, id, 'plan', assessment.plan.effects);
-    }
-    if (outcome !== null && outcome.effects !== null && outcome !== before?.outcome) {
-      this.effects.write(tenant, id, 'outcome', outcome.effects);
+    for (const side of EFFECT_SIDES) this.#saveEffects(proposal, before, side);
+  }
+
+  #saveEffects(proposal: Proposal, before: Proposal | undefined, side: EffectSide): void {
+    const { tenant, id, assessment, outcome } = proposal;
+    const isNew = side === 'plan' ? assessment !== before?.assessment : outcome !== before?.outcome;
+    const effects = side === 'plan' ? assessment?.plan.effects : outcome?.effects;
+    if (isNew && effects) this.effects.write(tenant, id, side, effects);
+    const lists = nestedEffects(proposal, side);
+    if (lists.length === 0) return;
+    // A record of before these lists lay apart held them, and was written without just now.
+    if (isNew || !this.effects.hasParts(tenant, id, side)) {
+      this.effects.writeParts(tenant, id, side, lists);
     }
   }
 }
