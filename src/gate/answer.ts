@@ -82,7 +82,11 @@ function duplicateOf(decision: Decision | null): string | null {
 function wording(
   proposal: Proposal,
 ): Pick<Result, 'code' | 'reason' | 'next'> & { retryAfterMs: number | null } {
-  const { outcome, decision, state } = proposal;
+  const { outcome, decision, state, compensatedBy } = proposal;
+  if (state === 'applied' && compensatedBy !== null) {
+    const reason = `it was committed once, and taken back since by ${compensatedBy}: its effect is not there any more; ask a person before you propose it again`;
+    return { code: 'applied', reason, next: 'ask-human', retryAfterMs: null };
+  }
   const isOutcome = outcome !== null && ['applied', 'refused', 'in_doubt', 'stale'].includes(state);
   if (isOutcome) {
     const next = outcomeNext(state, outcome.code);

@@ -55,6 +55,19 @@ function byKind(left: CredentialSummary, right: CredentialSummary): number {
 }
 
 describe('credentials', () => {
+  test('an operator makes the first one of who may let a weaker policy in, and no other', async () => {
+    const file = (): string => FILE.replace('agents:', '  pat: { roles: [policy] }\nagents:');
+    const { credentials } = await open({ file });
+    const pat = { kind: 'person', name: 'pat' } as const;
+    const first = await credentials.issue(ADA, pat);
+    await assert.rejects(credentials.issue(ADA, pat), { code: 'role-missing' });
+    await credentials.revoke(ADA, need(credentialId(first.id)));
+    await assert.rejects(credentials.issue(ADA, pat), { code: 'role-missing' });
+    const other: PersonPrincipal = { ...ADA, name: 'pam', roles: ['operator', 'policy'] };
+    assert.match((await credentials.issue(other, pat)).secret, /^wgp_/);
+    assert.match((await credentials.issue(ADA, { kind: 'agent', name: 'bot' })).secret, /^wga_/);
+  });
+
   test('a token gives the principal that the configuration in force names', async () => {
     const { credentials } = await open();
     const agent = await credentials.issue(ADA, { kind: 'agent', name: 'bot' });

@@ -12,7 +12,7 @@ import type { CredentialBody, CredentialPage, CredentialView } from '../model/ap
 import { credentialId, newCredentialId, type CredentialId, type TenantId } from '../model/ids.ts';
 import type { Configuration } from '../model/policy.ts';
 import type { Clock, Random, Store } from '../model/ports.ts';
-import type { Credential, Principal } from '../model/principal.ts';
+import type { Credential, PersonPrincipal, Principal } from '../model/principal.ts';
 import { Problem } from '../model/problem.ts';
 import type { CredentialPort } from '../server/auth.ts';
 
@@ -33,7 +33,10 @@ export interface CredentialPorts {
 export function openCredentials(ports: CredentialPorts): CredentialPort {
   return {
     authenticate: (token) => authenticate(ports, token),
-    issue: (by, holder) => issue(ports, by.name, holder),
+    issue: async (by, holder) => {
+      await checkIssuer(ports, by, holder);
+      return issue(ports, by.name, holder);
+    },
     list: () => list(ports),
     revoke: (by, id) => revoke(ports, by.name, id),
   };
@@ -65,6 +68,27 @@ function principalOf(ports: CredentialPorts, credential: Credential): Principal 
   const person = policy.people.get(holder.name);
   if (person === undefined) return undefined;
   return { kind: 'person', ...common, roles: person.roles, groups: person.groups };
+}
+
+/**
+ * An operator makes the first credential of whoever may let a weaker policy in, and no further one:
+ * else being an operator would be having that role. A revoked one counts, as it is theirs to revoke.
+ */
+async function checkIssuer(
+  { configuration, store, tenant }: CredentialPorts,
+  by: PersonPrincipal,
+  { kind, name }: CredentialBody['holder'],
+): Promise<void> {
+  const { policy } = configuration();
+  const mayWeaken = kind === 'person' && policy.people.get(name)?.roles.includes('policy') === true;
+  if (!mayWeaken || by.roles.includes('policy')) return;
+  const earlier = await store.credentials(tenant);
+  const isFirst = !earlier.some(({ holder }) => holder.kind === kind && holder.name === name);
+  if (isFirst) return;
+  throw new Problem(
+    'role-missing',
+    `\`${name}\` has the role \`policy\` and had a credential before; another is made by somebody with that role, and \`${by.name}\` has it not`,
+  );
 }
 
 /** Makes a credential for a name of the policy; `by` goes into the ledger. */

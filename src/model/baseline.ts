@@ -125,7 +125,7 @@ const WINDOW_BOUNDS: Readonly<Record<BudgetWindow, HistogramBounds>> = {
 };
 const WRITE_BOUNDS: HistogramBounds = { totalMax: 16_384, binsMax: 24 };
 
-export const WINDOWS = ['minute', 'hour', 'day'] as const satisfies readonly BudgetWindow[];
+export const WINDOWS: readonly ['minute', 'hour', 'day'] = ['minute', 'hour', 'day'];
 
 /** Folds one more fact in. */
 export function learn(before: Baseline | undefined, fact: BaselineFact): Baseline {

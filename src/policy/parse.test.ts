@@ -568,7 +568,7 @@ describe('a file does not load where it', () => {
   test('is nested deeper than a parser can follow', () => {
     assert.match(
       problemOf(`version: 1\ntargets: ${'['.repeat(20_000)}\n`).message,
-      /expected YAML/,
+      /expected at most 100 values within one another/,
     );
   });
 
@@ -579,6 +579,13 @@ describe('a file does not load where it', () => {
     const started = process.hrtime.bigint();
     assert.match(problemOf(`version: 1\nlimits:\n${lines}\n`).message, /and 7980 more$/);
     assert.ok(process.hrtime.bigint() - started < 10_000_000_000n);
+  });
+
+  test('is nested deeper than any configuration, before a parser takes it apart', () => {
+    const deep = problemOf(`version: 1\nwrites: ${'['.repeat(200_000)}`);
+    assert.match(deep.message, /:2:\d+: expected at most 100 values within one another/);
+    assert.match(problemOf(`version: 1\nx: ${'- '.repeat(5_000)}`).message, /at most 100 values/);
+    assert.match(problemOf(`a: ${'{a: '.repeat(101)}`).message, /at most 100 values/);
   });
 
   test('has aliases that multiply', () => {

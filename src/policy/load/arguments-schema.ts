@@ -22,7 +22,7 @@ export type CompiledSchema =
  * what would take time without a bound is no schema. Patterns are RE2, and take linear time.
  */
 export function compileSchema(schema: JsonObject | boolean): CompiledSchema {
-  const slow = slowPart(schema, []);
+  const slow = slowPart(schema, []) ?? unbounded(schema);
   if (slow !== undefined) return invalid(slow.path, slow.message);
   try {
     const validate = new Ajv2020({
@@ -80,7 +80,12 @@ function slowPart(
         'expected no `uniqueItems`, since its time grows with the square of what an agent sends, found it; leave it out';
       return { path: at, message };
     }
-    if (/^\$(?:ref|dynamicRef)$/.test(key) && typeof each === 'string' && !each.startsWith('#')) {
+    if (OTHER_REFERENCES.includes(key)) {
+      const message = `expected references as \`$ref: '#/$defs/name'\` alone, found \`${key}\`; write it so`;
+      return { path: at, message };
+    }
+    const isWithin = typeof each === 'string' && /^#(?:\/\$defs\/[^/]+)?$/.test(each);
+    if (key === '$ref' && !isWithin && typeof each === 'string') {
       const message = `expected a reference within the schema, such as \`#/$defs/name\`, found \`${each}\`; write the schema out`;
       return { path: at, message };
     }
@@ -88,6 +93,70 @@ function slowPart(
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** By which a schema could be led elsewhere, or into itself, out of sight. */
+const OTHER_REFERENCES = ['$dynamicRef', '$dynamicAnchor', '$anchor', '$recursiveRef', '$id'];
+
+/** How many parts a schema may come to with every reference written out. */
+const PARTS_MAX = 10_000;
+/** What is compared with values, and no schema; `$defs` count where they are referred to. */
+const NO_SCHEMA = ['enum', 'const', 'examples', 'default', '$defs', 'definitions'];
+
+/**
+ * A schema that refers to itself, or whose references multiply, would look at the same arguments again
+ * and again: the time would double with each level that an agent nests.
+ */
+function unbounded(
+  root: JsonObject | boolean,
+): { readonly path: Path; readonly message: string } | undefined {
+  const known = new Map<string, number>();
+  const open = new Set<string>();
+  const partsOf = (schema: Json): number => {
+    if (Array.isArray(schema)) return sum(schema.map((each: Json) => partsOf(each)));
+    if (!isJsonObject(schema)) return 0;
+    const { $ref } = schema;
+    const inner = Object.entries(schema).filter(([key]) => !NO_SCHEMA.includes(key));
+    const referred = typeof $ref === 'string' ? partsAt($ref) : 0;
+    return 1 + referred + sum(inner.map(([, each]) => partsOf(each)));
+  };
+  const partsAt = (reference: string): number => {
+    const before = known.get(reference);
+    if (before !== undefined) return before;
+    if (open.has(reference)) return Infinity;
+    open.add(reference);
+    const parts = partsOf(referredTo(root, reference));
+    open.delete(reference);
+    known.set(reference, parts);
+    return parts;
+  };
+  if (partsOf(root) <= PARTS_MAX) return undefined;
+  const message = `expected at most ${PARTS_MAX} parts with every reference written out, found more, or a reference into itself; write it flatter`;
+  return { path: [], message };
+}
+
+function sum(parts: readonly number[]): number {
+  return parts.reduce((all, each) => all + each, 0);
+}
+
+/** Null where there is no such place; compiling says so. */
+function referredTo(root: JsonObject | boolean, reference: string): Json {
+  let found: Json = root;
+  for (const step of reference.split('/').slice(1)) {
+    const key = unescaped(step);
+    if (!isJsonObject(found) || !Object.hasOwn(found, key)) return null;
+    found = found[key] ?? null;
+  }
+  return found;
+}
+
+/** A JSON pointer within a URI fragment; one that is not well formed leads nowhere. */
+function unescaped(step: string): string {
+  try {
+    return decodeURIComponent(step).replaceAll('~1', '/').replaceAll('~0', '~');
+  } catch {
+    return step;
+  }
 }
 
 function faultsOf(errors: readonly ErrorObject[]): readonly string[] {

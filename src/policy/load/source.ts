@@ -45,6 +45,14 @@ export function readSource(text: string, fileName: string): Source {
     throw new Problem('configuration-invalid', message, { at: '1:1' });
   }
   const lines = new LineCounter();
+  const deep = tooDeep(text);
+  if (deep !== undefined) {
+    const line = text.slice(0, deep).split('\n').length;
+    const column = deep - text.lastIndexOf('\n', deep - 1);
+    const at = `${line}:${column}`;
+    const message = `${fileName}:${at}: expected at most ${DEPTH_MAX} values within one another, found more; write it flatter`;
+    throw new Problem('configuration-invalid', message, { at });
+  }
   const document = parseDocument(text, {
     schema: 'core',
     merge: false,
@@ -69,6 +77,26 @@ export function readSource(text: string, fileName: string): Source {
   }
   if (faults.length > 0) refuse(source, faults);
   return source;
+}
+
+/** How deep values may lie within one another; the parser takes time and stack for each level. */
+const DEPTH_MAX = 100;
+const RUN = new RegExp(`(?:[-?] +){${DEPTH_MAX + 1}}`);
+
+/**
+ * Where a text nests deeper than any configuration does, judged by its brackets and runs of dashes alone,
+ * before a parser sees it; undefined where it does not. Levels by indentation are bounded by the size.
+ */
+export function tooDeep(text: string): number | undefined {
+  let depth = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const character = text[at];
+    if (character === '[' || character === '{') depth += 1;
+    if ((character === ']' || character === '}') && depth > 0) depth -= 1;
+    if (depth > DEPTH_MAX) return at;
+  }
+  const run = text.search(RUN);
+  return run < 0 ? undefined : run;
 }
 
 const TAG_MESSAGE = 'expected a plain value, found one with a tag; remove the tag';

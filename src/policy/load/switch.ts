@@ -1,5 +1,5 @@
 import { isAlias, isMap, isScalar, parseDocument, type Document } from 'yaml';
-import { SOURCE_BOUNDS } from './source.ts';
+import { SOURCE_BOUNDS, tooDeep } from './source.ts';
 
 const OFF = /^(?:false|no|off)$/i;
 
@@ -10,6 +10,7 @@ const OFF = /^(?:false|no|off)$/i;
  * no mapping can be made out nothing is said.
  */
 export function saysStop(text: string): boolean {
+  if (tooDeep(text) !== undefined) return false;
   const document = parseDocument(text.slice(0, SOURCE_BOUNDS.sizeBytesMax), {
     schema: 'core',
     uniqueKeys: false,

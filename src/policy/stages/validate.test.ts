@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { JsonObject } from '../../lib/json.ts';
 import { Problem } from '../../model/problem.ts';
+import { compileSchema } from '../load/arguments-schema.ts';
 import { parseConfiguration } from '../parse.ts';
 import { checksFor, validationFindings } from './validate.ts';
 import {
@@ -207,4 +209,57 @@ test('a line asks for exactly one thing', () => {
     /^writegate\.yaml:9:14: expected a condition in CEL, found no such key: recrods/,
   );
   assert.match(problemOf(`${PRICE}${PRICE}`), /expected another name in `validations`/);
+});
+
+describe('a schema that would take time without a bound does not load', () => {
+  const schemas: readonly (readonly [name: string, schema: JsonObject])[] = [
+    ['into itself', { $ref: '#' }],
+    [
+      'into itself by way of another',
+      {
+        type: 'object',
+        properties: { a: { $ref: '#/$defs/t' } },
+        $defs: {
+          t: {
+            anyOf: [
+              { type: 'object', properties: { a: { $ref: '#/$defs/t' } } },
+              { type: 'string' },
+            ],
+          },
+        },
+      },
+    ],
+    [
+      'that doubles at each of forty names',
+      {
+        $ref: '#/$defs/d0',
+        $defs: Object.fromEntries(
+          Array.from({ length: 40 }, (_each, at) => {
+            const next = { $ref: `#/$defs/d${at + 1}` };
+            return [`d${at}`, at === 39 ? { type: 'object' } : { allOf: [next, next] }];
+          }),
+        ),
+      },
+    ],
+    ['by an anchor', { $ref: '#here', $defs: { a: { $anchor: 'here', type: 'object' } } }],
+    ['by a dynamic reference', { $dynamicRef: '#/$defs/a', $defs: { a: { type: 'object' } } }],
+  ];
+  for (const [name, schema] of schemas) {
+    test(name, () => {
+      assert.equal(compileSchema(schema).kind, 'invalid');
+    });
+  }
+
+  test('and one that uses a name in many places does', () => {
+    const item = {
+      type: 'object',
+      properties: { id: { $ref: '#/$defs/id' }, of: { $ref: '#/$defs/id' } },
+    };
+    const schema = {
+      type: 'object',
+      properties: { rows: { type: 'array', items: item } },
+      $defs: { id: { type: 'integer', minimum: 1 } },
+    };
+    assert.equal(compileSchema(schema).kind, 'compiled');
+  });
 });

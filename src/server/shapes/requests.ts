@@ -22,7 +22,8 @@ const NAME: JsonSchema = {
   type: 'string',
   minLength: 1,
   maxLength: DRAFT_BOUNDS.nameLengthMax,
-  pattern: '^[^\\p{C}\\p{Zl}\\p{Zp}]+$',
+  // Two names that differ by a blank at an end would look the same to people.
+  pattern: '^(?! )[^\\p{C}\\p{Zl}\\p{Zp}]+(?<! )$',
 };
 const REASON: JsonSchema = { type: 'string', maxLength: DRAFT_BOUNDS.reasonLengthMax };
 const REASON_GIVEN: JsonSchema = { ...REASON, minLength: 1 };

@@ -10,7 +10,7 @@ export interface Line {
   readonly window: string;
 }
 
-export const OF_LINE =
+export const OF_LINE: string =
   'tenant = :tenant AND budget = :budget AND scope = :scope' +
   ' AND measure = :measure AND "window" = :window';
 

@@ -241,8 +241,12 @@ class ParserThread {
   }
 }
 
-/** Marks that turn the reading direction, and marks that cannot be seen (Unicode `Bidi_Control`, `Cf`). */
-const HIDDEN = /[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\u00ad\u180e]/u;
+/**
+ * Marks that turn the reading direction, and marks that cannot be seen (Unicode `Bidi_Control`, `Cf`,
+ * and `Cc` but tab and line ends, which the parser writes into its answer as they are and so breaks it).
+ */
+const HIDDEN =
+  /[[\p{Cc}\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\u00ad\u180e]--[\t\n\r]]/v;
 
 function checkText(text: string, mode: ParserRequest['mode']): void {
   const bytes = Buffer.byteLength(text);
