@@ -6,6 +6,7 @@ import type { Finding } from '../model/decision.ts';
 import type { BudgetRule, Limit, Policy, Rule, Threshold } from '../model/policy.ts';
 import { candidatesOf } from './stages/candidates.ts';
 import { beginStage, whyErrored } from './conditions/conditions.ts';
+import type { Spent } from './conditions/work.ts';
 import { lineageOf } from './stages/lineage.ts';
 import { budgetsOf, currencyOf, limitsOf, thresholdsOf } from './stages/lines.ts';
 import { matches, matchesResource, type MatchSubject } from './stages/match.ts';
@@ -80,14 +81,19 @@ function moneyReasons(
 
 /**
  * Judges by the rules: forbid denies, require waits, permit allows, a condition that cannot be
- * evaluated denies. Everything that an agent writes to itself must be permitted by some rule.
+ * evaluated denies. Everything that an agent writes to itself must be permitted by some rule. What
+ * was spent counts against the work of the stage.
  */
-export function ruleFindings(policy: Policy, facts: PolicyFacts): Finding[] {
+export function ruleFindings(
+  policy: Policy,
+  facts: PolicyFacts,
+  spent: Spent = { steps: 0 },
+): Finding[] {
   const write = writeOf(facts);
   // A condition sees the class that lines are matched with.
   const seen = facts.class === write.class ? facts : { ...facts, class: write.class };
   const unpermitted = new Set(facts.principal.kind === 'agent' ? write.direct : []);
-  beginStage(seen);
+  beginStage(seen, spent);
   const findings: Finding[] = [];
   for (const rule of candidatesOf(policy, write.subject).rules.about(write.names)) {
     if (!isAbout(rule, write)) continue;

@@ -164,6 +164,72 @@ rules:
   }
 });
 
+describe('the work of a decision on a chain', () => {
+  const HEAD = `
+version: 1
+targets: {crm: {kind: fake}}
+agents: {billing-bot: {permissions: [{target: crm, tier: autonomous}]}}
+`;
+
+  for (const [what, lines, code] of [
+    [
+      'rules',
+      `rules: [{id: r, effect: permit, match: {target: crm}, when: 'args.text != "b"', reason: r}]`,
+      'rule-errored',
+    ],
+    [
+      'rules on the steps together',
+      `rules: [{id: r, effect: forbid, when: 'effect.records > 1 && args.text == "b"', reason: r}]`,
+      'rule-errored',
+    ],
+    [
+      'validations',
+      `validations: [{name: v, holds: 'args.text != "b"', reason: v}]`,
+      'validation-failed',
+    ],
+  ] as const) {
+    test(`is bounded for the whole chain, by ${what}`, () => {
+      const loaded = policyFrom(`${HEAD}${lines}\n`);
+      const chain = Array.from({ length: 50 }, () => ({
+        ...customers(1),
+        args: { text: 'a'.repeat(1_000_000) },
+      }));
+      const tooMuch = (some: readonly PolicyFacts[]) =>
+        judge(loaded, some).filter(
+          (each) => each.code === code && each.reason.includes('more work than it may'),
+        );
+      assert.deepEqual(tooMuch(chain.slice(0, 2)), []);
+      const [found] = tooMuch(chain);
+      assert.equal(found?.verdict, 'deny');
+    });
+  }
+
+  test('sees the same steps as one write once, however many lines ask', () => {
+    const reads = (rules: number): number => {
+      const lines = Array.from(
+        { length: rules },
+        (_, at) => `  - {id: r${at}, effect: forbid, when: effect.records > 90, reason: r}\n`,
+      );
+      const limits = lines.map((_, at) => `  - {name: l${at}, recordsMax: 90}\n`);
+      const loaded = policyFrom(`${HEAD}rules:\n${lines.join('')}limits:\n${limits.join('')}`);
+      let count = 0;
+      const watched = (): PolicyFacts => {
+        const facts = customers(1);
+        const { effects } = facts.plan;
+        const get = () => {
+          count += 1;
+          return effects;
+        };
+        Object.defineProperty(facts.plan, 'effects', { get });
+        return facts;
+      };
+      judge(loaded, [watched(), watched(), watched()]);
+      return count;
+    };
+    assert.equal(reads(20), reads(1));
+  });
+});
+
 describe('a chain', () => {
   test('gets no more than each of its steps would get alone', () => {
     fc.assert(

@@ -3,6 +3,8 @@ import type { Finding } from '../model/decision.ts';
 import { mergePlans } from '../model/merge.ts';
 import { measure, type Plan } from '../model/plan.ts';
 import type { Limit, Policy, Rule, Threshold, Validation } from '../model/policy.ts';
+import { beginStage } from './conditions/conditions.ts';
+import type { Spent } from './conditions/work.ts';
 import {
   limitFindings,
   limitLineFindings,
@@ -28,13 +30,14 @@ const TOGETHER = 'the steps together';
  */
 export function judge(policy: Policy, steps: readonly PolicyFacts[]): readonly Finding[] {
   const [only] = steps;
-  if (only !== undefined && steps.length === 1) return alone(policy, only);
+  const work: Work = { rules: { steps: 0 }, validations: { steps: 0 } };
+  if (only !== undefined && steps.length === 1) return alone(policy, only, work);
   const each = steps.flatMap((facts, index) =>
-    alone(policy, facts).map((finding) =>
+    alone(policy, facts, work).map((finding) =>
       prefixed(`step ${index + 1} of ${steps.length}`, finding),
     ),
   );
-  return distinct([...each, ...together(policy, steps)]);
+  return distinct([...each, ...together(policy, steps, work)]);
 }
 
 /** Judges what is not known of the whole plan, beside what is said of its steps. */
@@ -47,13 +50,19 @@ export function wholeFindings(
   return warningFindings(unsaid).map((finding) => prefixed(TOGETHER, finding));
 }
 
-function alone(policy: Policy, facts: PolicyFacts): readonly Finding[] {
+/** What the conditions of each stage have taken; the steps of a chain share it. */
+interface Work {
+  readonly rules: Spent;
+  readonly validations: Spent;
+}
+
+function alone(policy: Policy, facts: PolicyFacts, work: Work): readonly Finding[] {
   return [
     ...neverFindings(policy, facts),
     ...permissionFindings(policy, facts),
     ...limitFindings(policy, facts),
-    ...ruleFindings(policy, facts),
-    ...validationFindings(policy, facts),
+    ...ruleFindings(policy, facts, work.rules),
+    ...validationFindings(policy, facts, work.validations),
     ...thresholdFindings(policy, facts),
   ];
 }
@@ -71,20 +80,27 @@ function distinct(findings: readonly Finding[]): readonly Finding[] {
 }
 
 /** What each line says of all the steps that it concerns, seen as one write. */
-function together(policy: Policy, steps: readonly PolicyFacts[]): readonly Finding[] {
+function together(policy: Policy, steps: readonly PolicyFacts[], work: Work): readonly Finding[] {
+  // Many lines concern the same steps: those are put together once.
+  const asOne = oncePerSteps(steps, merged);
+  const asEach = oncePerSteps(steps, seenTogether);
   return [
     ...bySteps<Limit>(steps, (facts) => limitsOf(policy, facts)).flatMap(([limit, concerned]) =>
-      limitLineFindings(limit, merged(concerned)),
+      limitLineFindings(limit, asOne(concerned)),
     ),
     ...bySteps<Rule>(steps, (facts) => tighteningRules(policy, facts)).flatMap(
-      ([rule, concerned]) => ruleTogether(rule, concerned),
+      ([rule, concerned]) =>
+        rule.when === null ? [] : ruleTogether(rule, asEach(concerned), work.rules),
     ),
     ...bySteps<Validation>(steps, (facts) => conditionsOf(policy, facts)).flatMap(
       ([line, concerned]) =>
-        seenTogether(concerned).flatMap((each) => validationFinding(line, each)),
+        asEach(concerned).flatMap((each) => {
+          beginStage(each, work.validations);
+          return validationFinding(line, each);
+        }),
     ),
     ...bySteps<Threshold>(steps, (facts) => thresholdsOf(policy, facts)).flatMap(
-      ([threshold, concerned]) => thresholdLineFindings(threshold, merged(concerned)),
+      ([threshold, concerned]) => thresholdLineFindings(threshold, asOne(concerned)),
     ),
   ].map((finding) => prefixed(TOGETHER, finding));
 }
@@ -97,9 +113,26 @@ function prefixed(who: string, finding: Finding): Finding {
  * A condition sees the effect of all the steps that its rule concerns, with the arguments of each;
  * resources have the names that they have alone.
  */
-function ruleTogether(rule: Rule, concerned: readonly PolicyFacts[]): readonly Finding[] {
-  if (rule.when === null) return [];
-  return seenTogether(concerned).flatMap((facts) => ruleFinding(rule, facts) ?? []);
+function ruleTogether(rule: Rule, seen: readonly PolicyFacts[], spent: Spent): readonly Finding[] {
+  return seen.flatMap((facts) => {
+    beginStage(facts, spent);
+    return ruleFinding(rule, facts) ?? [];
+  });
+}
+
+/** Remembers what is made of some of the steps. */
+function oncePerSteps<Made>(
+  steps: readonly PolicyFacts[],
+  make: (concerned: readonly PolicyFacts[]) => Made,
+): (concerned: readonly PolicyFacts[]) => Made {
+  const places = new Map(steps.map((facts, place) => [facts, place]));
+  const known = new Map<string, Made>();
+  return (concerned) => {
+    const key = concerned.map((facts) => places.get(facts)).join();
+    const made = known.get(key) ?? make(concerned);
+    known.set(key, made);
+    return made;
+  };
 }
 
 function seenTogether(concerned: readonly PolicyFacts[]): readonly PolicyFacts[] {
@@ -120,7 +153,11 @@ function bySteps<Line>(
 ): readonly (readonly [Line, readonly PolicyFacts[]])[] {
   const concerned = new Map<Line, PolicyFacts[]>();
   for (const facts of steps) {
-    for (const line of linesOf(facts)) concerned.set(line, [...(concerned.get(line) ?? []), facts]);
+    for (const line of linesOf(facts)) {
+      const others = concerned.get(line);
+      if (others === undefined) concerned.set(line, [facts]);
+      else others.push(facts);
+    }
   }
   return [...concerned].filter(([, facts]) => facts.length > 1);
 }

@@ -22,7 +22,7 @@ import {
   RowView,
   Withheld,
 } from './views.ts';
-import { Meter } from './work.ts';
+import { Meter, type Spent } from './work.ts';
 
 /** Bounds on a condition's text; beyond them it does not load. `VIEW_BOUNDS` has what it may look through. */
 export const CONDITION_BOUNDS = {
@@ -72,9 +72,9 @@ function constantOf(text: string): unknown {
   return answer;
 }
 
-/** Lets the conditions of the next stage have all the steps of one. */
-export function beginStage(facts: RuleFacts): void {
-  contextOf(facts).spent.steps = 0;
+/** Has the conditions on these facts take their steps from a stage, which others may share. */
+export function beginStage(facts: RuleFacts, spent: Spent): void {
+  contextOf(facts).spent = spent;
 }
 
 function ask(expression: ParseResult, meter: Meter, facts: RuleFacts): boolean {

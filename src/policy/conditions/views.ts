@@ -232,7 +232,8 @@ export interface ConditionContext {
   readonly run: string;
   readonly environment: string;
   readonly now: Date;
-  readonly spent: Spent;
+  /** Of the stage that asks at present. */
+  spent: Spent;
 }
 
 /** Many rules look at the same facts: they are dressed for CEL once. */

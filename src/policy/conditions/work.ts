@@ -4,7 +4,7 @@
  */
 export const WORK_BOUNDS = {
   conditionStepsMax: 4_000_000,
-  /** All the conditions of one stage of a decision together. */
+  /** All the conditions of one stage of a decision together, over all the steps of a chain. */
   stageStepsMax: 10_000_000,
   /** Items of a list that a loop walks over. */
   loopItemsMax: 100_000,
@@ -35,6 +35,8 @@ export class Meter {
     this.#spent = spent;
     const { conditionStepsMax, stageStepsMax } = WORK_BOUNDS;
     this.#stepsMax = Math.min(spent.steps + conditionStepsMax, stageStepsMax);
+    // Nothing is left: to begin would cost more than to say so.
+    this.charge(0);
   }
 
   /** Takes the steps before the work is done; throws where they are not left. */

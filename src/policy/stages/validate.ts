@@ -5,14 +5,22 @@ import type { Policy, Validation } from '../../model/policy.ts';
 import type { PlanCheck } from '../../model/ports.ts';
 import { candidatesOf } from './candidates.ts';
 import { beginStage, whyErrored } from '../conditions/conditions.ts';
+import type { Spent } from '../conditions/work.ts';
 import { matches, type MatchSubject } from './match.ts';
 import { concerns, writeOf, type PolicyFacts } from './write.ts';
 
-/** Judges by the validations: everything that the write does not satisfy denies, all of it told. */
-export function validationFindings(policy: Policy, facts: PolicyFacts): Finding[] {
+/**
+ * Judges by the validations: everything that the write does not satisfy denies, all of it told. What
+ * was spent counts against the work of the stage.
+ */
+export function validationFindings(
+  policy: Policy,
+  facts: PolicyFacts,
+  spent: Spent = { steps: 0 },
+): Finding[] {
   const { class: effectClass } = writeOf(facts);
   const seen = facts.class === effectClass ? facts : { ...facts, class: effectClass };
-  beginStage(seen);
+  beginStage(seen, spent);
   return validationsOf(policy, facts).flatMap((line) => validationFinding(line, seen));
 }
 
