@@ -1,5 +1,5 @@
 import { digestJson, type Digest } from '../lib/canonical.ts';
-import type { Draft, DraftStep } from '../model/draft.ts';
+import { derivedKeyOf, type Draft, type DraftStep } from '../model/draft.ts';
 import type { ProposalEntry } from '../model/entry.ts';
 import { newProposalId, type ProposalId, type TenantId } from '../model/ids.ts';
 import type { Clock, KeyClaim, Random, Store, Targets } from '../model/ports.ts';
@@ -169,13 +169,6 @@ export async function intentKeys(
 }
 
 type Intent = DraftStep & Pick<Draft, 'compensates' | 'steps'>;
-
-function derivedKeyOf(
-  tenant: TenantId,
-  { target, operation, arguments: given, compensates }: Intent,
-): Digest {
-  return digestJson([tenant, target, operation, digestJson(given), compensates ?? null]);
-}
 
 /** Whether an earlier proposal is the intent with these keys; a chain is none of its steps. */
 async function isSameIntent(

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   agent,
+  chainDraft,
   human,
   idOf,
   need,
@@ -126,4 +127,80 @@ test('another agent, and taking back, are not held up by it', async () => {
   assert.equal(other.code, 'approval-required');
   const last = results.findLast(({ state }) => state === 'applied');
   assert.equal((await gate.rollback(bot, idOf(need(last).proposalId))).state, 'applied');
+});
+
+const REPEATABLE = `${WITHOUT_BUDGET.replaceAll('target: kv, class', 'target: "*", class')
+  .replace('match: { target: kv }', 'match: { target: "*" }')
+  .replace('{ kv: { kind: fake } }', '{ kv: { kind: fake }, ledger: { kind: fake } }')}
+duplicates: { repeatable: [{ target: "*" }] }
+`;
+
+/** A gate on which `bot` wrote to two targets once in each of 40 quarters of a day. */
+async function quietGate(): Promise<TestGate> {
+  const opened = await testGate({ policy: REPEATABLE, beside: ['ledger'] });
+  for (let each = 0; each < 40; each += 1) {
+    for (const target of ['kv', 'ledger']) {
+      const draft = { ...nextDraft(), target, idempotencyKey: `${target}-${each}` };
+      assert.equal((await opened.gate.propose(bot, draft)).state, 'applied');
+    }
+    opened.clock.advance(6 * 60 * MINUTE);
+  }
+  return opened;
+}
+
+const SAME = [
+  ['kv', 'a', 'same'],
+  ['ledger', 'a', 'same'],
+] as const;
+
+for (const [what, draftOf] of [
+  ['the same chain', () => chainDraft(SAME)],
+  [
+    'the same steps in turn',
+    (each: number) => chainDraft(each % 2 === 0 ? SAME : [SAME[1], SAME[0]]),
+  ],
+  [
+    'a step of ever other chains',
+    (each: number) => chainDraft([SAME[0], ['ledger', 'b', `other ${each}`]]),
+  ],
+  [
+    'a step as a chain and by itself',
+    (each: number) => (each % 2 === 0 ? chainDraft(SAME) : setDraft('a', 'same')),
+  ],
+] as const) {
+  test(`a loop over ${what} waits like one over a single write`, async () => {
+    const { gate, clock } = await quietGate();
+    const codes: (string | null)[] = [];
+    for (let each = 0; each < 10; each += 1) {
+      const result = await gate.propose(bot, { ...draftOf(each), idempotencyKey: `loop-${each}` });
+      codes.push(result.state === 'applied' ? 'applied' : result.code);
+      clock.advance(4 * MINUTE);
+    }
+    assert.deepEqual(
+      codes.slice(0, 6),
+      Array.from({ length: 6 }, () => 'applied'),
+    );
+    assert.deepEqual(
+      codes.slice(6),
+      Array.from({ length: 4 }, () => 'loop-detected'),
+    );
+  });
+}
+
+test('one chain of the same write over and over is a loop by itself', async () => {
+  const { gate } = await quietGate();
+  const same = Array.from({ length: 7 }, () => SAME[0]);
+  const result = await gate.propose(bot, chainDraft(same));
+  assert.equal(result.code, 'loop-detected');
+  assert.match(result.reason, /the same arguments 7 times within an hour/);
+  assert.equal((await gate.propose(bot, chainDraft(same.slice(1)))).code, 'loop-detected');
+});
+
+test('chains make no baselines beside those of their steps, in whatever order', async () => {
+  const { gate, store } = await quietGate();
+  const steps = [SAME[0], SAME[1]] as const;
+  await gate.propose(bot, chainDraft(steps, { idempotencyKey: 'there' }));
+  await gate.propose(bot, chainDraft(steps.toReversed(), { idempotencyKey: 'back' }));
+  const names = (await store.baselines(bot.tenant, 'bot')).map(({ target }) => target);
+  assert.deepEqual(names, ['kv', 'ledger']);
 });

@@ -1,4 +1,4 @@
-import { baselineSubject } from '../model/baseline-fact.ts';
+import { countedWrites } from '../model/baseline-fact.ts';
 import type { TenantId } from '../model/ids.ts';
 import { measure, type Assessment } from '../model/plan.ts';
 import type { Policy } from '../model/policy.ts';
@@ -89,22 +89,25 @@ async function measuredInput(
   return { assessment, facts, sameEffectAs: first, budgets, usual };
 }
 
-/** What is usual for the agent and each step; a step has no key of its own. */
+/** What is usual for the agent and each step. */
 async function usualOf(
   store: Store,
   proposal: Proposal,
   steps: readonly PolicyFacts[],
   isNew: boolean,
 ): Promise<readonly Usual[]> {
-  const isJudged = baselineSubject(proposal) !== null;
+  const writes = countedWrites(proposal);
   return Promise.all(
-    steps.map(async ({ principal, target, operation }): Promise<Usual> => {
-      const subject = { agent: principal.name, target, operation };
-      const same = steps.filter((each) => each.target === target && each.operation === operation);
+    steps.map(async ({ target, operation }, index): Promise<Usual> => {
+      const write = writes[index];
+      if (write === undefined) return { baseline: undefined, key: null, uncounted: 0 };
+      const { subject, key } = write;
+      const isSame = (each: PolicyFacts) => each.target === target && each.operation === operation;
       return {
-        baseline: isJudged ? await store.baseline(proposal.tenant, subject) : undefined,
-        key: steps.length === 1 ? proposal.derivedKey : null,
-        uncounted: isNew ? same.length : 0,
+        baseline: await store.baseline(proposal.tenant, subject),
+        key,
+        same: writes.filter((each) => each.key === key).length,
+        uncounted: isNew ? steps.filter(isSame).length : 0,
       };
     }),
   );

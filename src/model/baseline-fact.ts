@@ -1,5 +1,11 @@
 /** What the entries of a proposal tell a baseline. */
-import type { AppliedWrite, BaselineFact, BaselineSubject } from './baseline.ts';
+import {
+  BASELINE_BOUNDS,
+  type AppliedWrite,
+  type BaselineFact,
+  type BaselineSubject,
+} from './baseline.ts';
+import { derivedKeyOf } from './draft.ts';
 import { measure, type Plan } from './plan.ts';
 import type { Proposal } from './proposal.ts';
 
@@ -13,12 +19,52 @@ export interface TaughtFact {
  * Whose baseline a proposal counts towards. Null for people, for what is not configured, and for a
  * write that takes another back: that is bounded by what there is to take back.
  */
-export function baselineSubject(
+function baselineSubject(
   proposal: Pick<Proposal, 'proposer' | 'known' | 'draft'>,
 ): BaselineSubject | null {
   const { proposer, known, draft } = proposal;
   if (proposer.kind !== 'agent' || !known || draft.compensates !== undefined) return null;
   return { agent: proposer.name, target: draft.target, operation: draft.operation };
+}
+
+/** A write of a proposal, the only one or a step of a chain, as a baseline counts it. */
+export interface CountedWrite {
+  readonly subject: BaselineSubject;
+  /** Its key, a step's as it would be of a single write; null where its repetition is not counted. */
+  readonly key: string | null;
+}
+
+/**
+ * The writes of a proposal, in order: a chain is its steps, and nothing beside them. Of many steps of
+ * one operation the repetition of some is counted, the same whatever their order: more would push each
+ * other out. Empty where the proposal counts towards no baseline.
+ */
+export function countedWrites(proposal: Proposal): readonly CountedWrite[] {
+  const subject = baselineSubject(proposal);
+  if (subject === null) return [];
+  const { tenant, draft, derivedKey } = proposal;
+  if (draft.steps === undefined) return [{ subject, key: derivedKey }];
+  const steps = draft.steps.map((step) => ({
+    subject: { ...subject, target: step.target, operation: step.operation },
+    key: derivedKeyOf(tenant, step),
+  }));
+  const counted = new Set(
+    [...bySubject(steps).values()].flatMap((same) =>
+      [...new Set(same.map(({ key }) => key))]
+        .toSorted()
+        .slice(0, BASELINE_BOUNDS.repeatedStepsMax),
+    ),
+  );
+  return steps.map(({ subject: own, key }) => ({
+    subject: own,
+    key: counted.has(key) ? key : null,
+  }));
+}
+
+function bySubject<Write extends CountedWrite>(
+  writes: readonly Write[],
+): ReadonlyMap<string, readonly Write[]> {
+  return Map.groupBy(writes, ({ subject }) => JSON.stringify([subject.target, subject.operation]));
 }
 
 /**
@@ -30,79 +76,48 @@ export function baselineFacts(
   after: Proposal,
   at: number,
 ): readonly TaughtFact[] {
-  const own = baselineSubject(after);
-  if (own === null) return [];
   if (before === undefined) {
-    return [{ subject: own, fact: { kind: 'proposed', at, key: after.derivedKey } }];
-  }
-  const parts = partsOf(own, after);
-  if (after.assessment !== null && before.assessment === null) {
-    return parts.flatMap(({ subject, plans }) => {
-      const more = plans.length - (isSame(subject, own) ? 1 : 0);
-      return more <= 0 ? [] : [{ subject, fact: { kind: 'steps', at, more } }];
-    });
+    return countedWrites(after).map(({ subject, key }) => ({
+      subject,
+      fact: { kind: 'proposed', at, key },
+    }));
   }
   if (before.state === after.state) return [];
-  return parts.flatMap(({ subject, plans }) =>
-    endFacts(after, plans, at).map((fact) => ({ subject, fact })),
-  );
+  return endFacts(after, at);
 }
 
-interface Part {
-  readonly subject: BaselineSubject;
-  readonly plans: readonly (Plan | null)[];
-}
-
-/** The proposal's own part, and one for each other operation that a chain has steps of. */
-function partsOf(own: BaselineSubject, { assessment }: Proposal): readonly Part[] {
-  const plan = assessment?.plan ?? null;
-  const segments = plan?.segments ?? (plan?.steps === undefined ? [] : [{ ...own, plan }]);
-  const steps = segments.flatMap(({ target, operation, plan: part }) =>
-    (part.steps ?? [{ operation, plan: part }]).map((step) => ({
-      subject: subjectOf(own, target, step.operation),
-      plan: step.plan,
-    })),
-  );
-  if (steps.length === 0) return [{ subject: own, plans: [plan] }];
-  const kinds = Map.groupBy(steps, ({ subject }) =>
-    JSON.stringify([subject.target, subject.operation]),
-  );
-  return [...kinds.values()].flatMap((same) => {
-    const [first] = same;
-    return first === undefined
-      ? []
-      : [{ subject: first.subject, plans: same.map((step) => step.plan) }];
-  });
-}
-
-function subjectOf(own: BaselineSubject, target: string, operation: string): BaselineSubject {
-  return { ...own, target, operation };
-}
-
-function isSame(left: BaselineSubject, right: BaselineSubject): boolean {
-  return left.target === right.target && left.operation === right.operation;
-}
-
-function endFacts(
-  after: Proposal,
-  plans: readonly (Plan | null)[],
-  at: number,
-): readonly BaselineFact[] {
+function endFacts(after: Proposal, at: number): readonly TaughtFact[] {
   const { state, proposedAt, waitingSince } = after;
   if (state === 'applied') {
-    return plans.flatMap((plan) =>
-      plan === null ? [] : [{ kind: 'applied', at, write: appliedWrite(after, plan) }],
-    );
+    const plans = plansOf(after);
+    return countedWrites(after).flatMap(({ subject, key }, index) => {
+      const plan = plans[index];
+      if (plan === undefined) return [];
+      return [{ subject, fact: { kind: 'applied', at, write: appliedWrite(after, plan, key) } }];
+    });
   }
   if (state !== 'denied' && state !== 'refused') return [];
   const waited = waitingSince !== null;
-  return [{ kind: 'nothing', at, proposedAt, writes: plans.length, waited }];
+  return [...bySubject(countedWrites(after)).values()].flatMap((same) =>
+    same.slice(0, 1).map(({ subject }) => ({
+      subject,
+      fact: { kind: 'nothing', at, proposedAt, writes: same.length, waited },
+    })),
+  );
 }
 
-function appliedWrite(proposal: Proposal, plan: Plan): AppliedWrite {
+/** The plan of each write, in order. */
+function plansOf({ assessment }: Proposal): readonly Plan[] {
+  if (assessment === null) return [];
+  const { plan } = assessment;
+  const segments = plan.segments?.map((segment) => segment.plan) ?? [plan];
+  return segments.flatMap((part) => part.steps?.map((step) => step.plan) ?? [part]);
+}
+
+function appliedWrite(proposal: Proposal, plan: Plan, key: string | null): AppliedWrite {
   const { records, recipients } = measure(plan);
   return {
-    key: proposal.derivedKey,
+    key,
     records,
     recipients,
     value: plan.valueComplete ? amounts(plan) : [],

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { idOf, need } from '../../test/support/gate.ts';
+import { digestJson } from '../lib/canonical.ts';
 import {
   BASELINE_BOUNDS,
   learn,
@@ -9,7 +11,12 @@ import {
   type Baseline,
   type BaselineFact,
 } from './baseline.ts';
+import { baselineFacts, countedWrites } from './baseline-fact.ts';
+import { chained, derivedKeyOf, type Draft } from './draft.ts';
+import type { ProposalEntry } from './entry.ts';
+import { tenantId } from './ids.ts';
 import { usualOf } from './measure.ts';
+import { begin, type Proposal } from './proposal.ts';
 
 const START = Date.UTC(2026, 10, 2);
 const MINUTE = 60_000;
@@ -55,11 +62,7 @@ const turn: fc.Arbitrary<Turn> = fc
     moved,
     fc.oneof(
       key.map((each) => (at: number): BaselineFact => ({ kind: 'proposed', at, key: each })),
-      fc.nat({ max: 40 }).map((more) => (at: number): BaselineFact => ({
-        kind: 'steps',
-        at,
-        more,
-      })),
+      fc.constant((at: number): BaselineFact => ({ kind: 'proposed', at, key: null })),
       fc
         .tuple(fc.boolean(), fc.integer({ min: 0, max: 2 * HOUR }))
         .map(([waited, ago]) => (at: number): BaselineFact => ({
@@ -205,9 +208,14 @@ describe('the pace', () => {
     assert.equal(learn(learn(two, proposed(START + 2 * MINUTE)), late).paces.minute.proposed, 1);
   });
 
-  test('counts each step of a chain', () => {
-    const chain = folded([proposed(START), { kind: 'steps', at: START, more: 11 }]);
-    assert.equal(chain?.paces.minute.proposed, 12);
+  test('counts each step of a chain, those whose repetition is not counted too', () => {
+    const uncounted = { kind: 'proposed', at: START, key: null } as const;
+    const chain = folded([proposed(START), uncounted]);
+    assert.equal(chain?.paces.minute.proposed, 2);
+    assert.deepEqual(
+      chain?.repeats.map(({ times }) => times),
+      [1],
+    );
   });
 
   test('is not reset by a clock that was set back, nor held by one that was far ahead', () => {
@@ -278,5 +286,67 @@ describe('what is usual', () => {
     const late = learn(baseline, { kind: 'proposed', at: START + 900 * DAY, key: 'k' });
     assert.deepEqual(late.measures['records'], baseline.measures['records']);
     assert.equal(late.applied, baseline.applied);
+  });
+});
+
+describe('the writes of a chain', () => {
+  const agent = { name: 'bot', kind: 'agent', credential: '', owner: null } as const;
+  const chainOf = (...steps: readonly (readonly [target: string, key: number])[]): Proposal => {
+    const given = steps.map(([target, each]) => ({
+      target,
+      operation: 'set',
+      arguments: { key: each },
+    }));
+    const common = { reason: undefined, idempotencyKey: undefined, run: undefined };
+    const draft: Draft = { ...chained(given), ...common, compensates: undefined };
+    const derivedKey = digestJson('chain');
+    const entry: ProposalEntry = {
+      type: 'proposal',
+      draft,
+      proposer: agent,
+      environment: 'test',
+      known: true,
+      argumentsDigest: derivedKey,
+      derivedKey,
+    };
+    return begin(entry, {
+      act: idOf(`prop_${'0'.repeat(26)}`),
+      tenant: need(tenantId('acme')),
+      at: START,
+      index: 0,
+    });
+  };
+  const namesOf = (facts: ReturnType<typeof baselineFacts>) =>
+    facts.map(({ subject }) => `${subject.target}/${subject.operation}`);
+
+  test('are those of its steps: no order of targets makes a baseline of its own', () => {
+    const steps = [
+      ['kv', 1],
+      ['ledger', 2],
+      ['mail', 3],
+    ] as const;
+    const [kv, ledger, mail] = steps;
+    const orders = [
+      [kv, ledger, mail],
+      [mail, kv, ledger],
+      [ledger, mail, kv],
+      [mail, ledger],
+    ];
+    const names = orders.flatMap((order) =>
+      namesOf(baselineFacts(undefined, chainOf(...order), START)),
+    );
+    assert.deepEqual([...new Set(names)].toSorted(), ['kv/set', 'ledger/set', 'mail/set']);
+  });
+
+  test('have the keys of single writes, and of many of one operation the same few in any order', () => {
+    const steps = Array.from({ length: 50 }, (_, each) => ['kv', each] as const);
+    const keysOf = (proposal: Proposal) =>
+      countedWrites(proposal).flatMap(({ key: each }) => (each === null ? [] : [each]));
+    const keys = keysOf(chainOf(...steps));
+    assert.equal(keys.length, BASELINE_BOUNDS.repeatedStepsMax);
+    assert.deepEqual(keysOf(chainOf(...steps.toReversed())).toSorted(), keys.toSorted());
+    const [first] = keysOf(chainOf(['kv', 1], ['ledger', 1]));
+    const single = { target: 'kv', operation: 'set', arguments: { key: 1 } };
+    assert.equal(first, derivedKeyOf(need(tenantId('acme')), single));
   });
 });

@@ -78,9 +78,8 @@ interface Repeat {
 
 /** What one entry tells a baseline. */
 export type BaselineFact =
-  | { readonly kind: 'proposed'; readonly at: number; readonly key: string }
-  /** What was proposed was measured, and has so many writes more. */
-  | { readonly kind: 'steps'; readonly at: number; readonly more: number }
+  /** `key` is null of a write whose repetition is not counted. */
+  | { readonly kind: 'proposed'; readonly at: number; readonly key: string | null }
   | {
       readonly kind: 'nothing';
       readonly at: number;
@@ -92,7 +91,7 @@ export type BaselineFact =
   | { readonly kind: 'applied'; readonly at: number; readonly write: AppliedWrite };
 
 export interface AppliedWrite {
-  readonly key: string;
+  readonly key: string | null;
   readonly records: number;
   readonly recipients: number;
   /** Minor units by currency; empty where not all was measured. */
@@ -109,6 +108,8 @@ export const BASELINE_BOUNDS = {
   resourceCharactersMax: 2_048,
   currenciesMax: 8,
   repeatsMax: 12,
+  /** Of the steps that a chain has of one operation: so many have their repetition counted. */
+  repeatedStepsMax: 6,
   /** How long the same arguments count as repeated, from the first on. */
   repeatsMs: 3_600_000,
   /** How many of the latest proposals are looked at, and for how long after the last of them. */
@@ -131,16 +132,10 @@ export const WINDOWS: readonly ['minute', 'hour', 'day'] = ['minute', 'hour', 'd
 export function learn(before: Baseline | undefined, fact: BaselineFact): Baseline {
   const baseline = atTime(before ?? emptyBaseline(fact.at), fact.at);
   switch (fact.kind) {
-    case 'proposed':
-      return {
-        ...paced(baseline, WINDOWS, 'proposed', 1),
-        repeats: [
-          ...baseline.repeats.filter(({ key }) => key !== shortKey(fact.key)),
-          repeatOf(baseline, fact.key, fact.at),
-        ].slice(-BASELINE_BOUNDS.repeatsMax),
-      };
-    case 'steps':
-      return paced(baseline, WINDOWS, 'proposed', fact.more);
+    case 'proposed': {
+      const counted = paced(baseline, WINDOWS, 'proposed', 1);
+      return fact.key === null ? counted : repeated(counted, fact.key, fact.at);
+    }
     case 'nothing': {
       const isStill = (window: BudgetWindow): boolean =>
         windowOf(window, fact.proposedAt) === baseline.paces[window].window;
@@ -241,6 +236,12 @@ function paced(
   return { ...baseline, paces };
 }
 
+function repeated(baseline: Baseline, key: string, at: number): Baseline {
+  const others = baseline.repeats.filter((each) => each.key !== shortKey(key));
+  const repeats = [...others, repeatOf(baseline, key, at)].slice(-BASELINE_BOUNDS.repeatsMax);
+  return { ...baseline, repeats };
+}
+
 /** How often the arguments were proposed within the hour, this time included. */
 export function repeatOf(baseline: Baseline, key: string, at: number): Repeat {
   const before = baseline.repeats.find((each) => each.key === shortKey(key));
@@ -277,7 +278,7 @@ function applied(baseline: Baseline, at: number, write: AppliedWrite): Baseline 
   };
   take('records', write.records);
   take('recipients', write.recipients);
-  take('repeats', timesProposed(baseline, write.key));
+  if (write.key !== null) take('repeats', timesProposed(baseline, write.key));
   take('nothings', nothingsAt(baseline, at));
   for (const [currency, amountMinor] of write.value) {
     const isRoom = currenciesOf(measures).length < BASELINE_BOUNDS.currenciesMax;

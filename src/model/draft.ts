@@ -1,5 +1,6 @@
+import { digestJson, type Digest } from '../lib/canonical.ts';
 import type { JsonObject } from '../lib/json.ts';
-import type { ProposalId } from './ids.ts';
+import type { ProposalId, TenantId } from './ids.ts';
 
 /** Bounds on what an agent may send; beyond them the call is a `draft-invalid` problem. */
 export const DRAFT_BOUNDS = {
@@ -60,4 +61,12 @@ export function chained(
     arguments: { steps: given },
     steps,
   };
+}
+
+/** The key of an intent by its arguments as they stand; of a step as it would be of a single write. */
+export function derivedKeyOf(
+  tenant: TenantId,
+  { target, operation, arguments: given, compensates }: DraftStep & Partial<Draft>,
+): Digest {
+  return digestJson([tenant, target, operation, digestJson(given), compensates ?? null]);
 }

@@ -24,8 +24,10 @@ import type { PolicyFacts } from './write.ts';
 export interface Usual {
   /** Undefined before the first proposal. */
   readonly baseline: Baseline | undefined;
-  /** The write's derived key; null for a step of a chain. */
+  /** The write's derived key; null for a step of a chain whose repetition is not counted. */
   readonly key: string | null;
+  /** How many writes of the proposal have this key; absent: this one alone. */
+  readonly same?: number;
   /** How many writes of the proposal the baseline has not counted yet: 0 after its first commit. */
   readonly uncounted: number;
   /** What was found then, of a decision that is made again on the record: it stands for the rest. */
@@ -285,7 +287,7 @@ function repeatReasons(judged: Judged): string[] {
   const measure = baseline.measures['repeats'];
   if (usual.key === null) return [];
   const next = repeatOf(baseline, usual.key, facts.now).times;
-  const times = usual.uncounted === 0 ? Math.max(next - 1, 1) : next;
+  const times = Math.max(next - 1 + (usual.uncounted === 0 ? 0 : (usual.same ?? 1)), 1);
   if (bound === undefined || measure === undefined || times <= bound) return [];
   const { low, high } = usualOf(measure);
   const reason = `the same arguments ${count(times, 'time')} within an hour; usual ${rangeText(low, high)}`;
