@@ -198,7 +198,7 @@ version: 1
 /** What is wrong, the file below `version: 1`, and each line of the message without the file's name. */
 const FAULTS: readonly (readonly [string, string, ...(string | RegExp)[]])[] = [
   // YAML
-  ['is no YAML', 'a: [\n', /^3:1: expected YAML, found a slip in it: /],
+  ['is no YAML', 'a: [\n', /^3:1: expected what belongs together at one indentation, and every bracket closed, /],
   [
     'has a key twice',
     'mode: active\nmode: observe\n',
@@ -218,7 +218,26 @@ const FAULTS: readonly (readonly [string, string, ...(string | RegExp)[]])[] = [
     '5:8: expected a plain value, found one with a tag; remove the tag',
   ],
   ['has a second document', '---\nversion: 1\n', /^2:1: expected one document, found another/],
-  ['has an alias to nothing', 'tenant: *nowhere\n', /expected/],
+  [
+    'has an alias to nothing',
+    'tenant: *nowhere\n',
+    '2:9: expected a value, found an alias (`*` and a name) to no anchor above it; put the name in quotes',
+  ],
+  [
+    'has a pattern without quotes',
+    'targets:\n  a:\n    kind: k\n    names:\n      - *.schema_migrations\n',
+    '6:9: expected a value, found an alias (`*` and a name) to no anchor above it; put the name in quotes',
+  ],
+  [
+    'has a colon in a text without quotes',
+    'never:\n  - name: a\n    reason: note: it is so\n',
+    '4:13: expected one value after the key, found a colon and a blank inside it; put the whole value in quotes, or begin inner keys on a line of their own',
+  ],
+  [
+    'has a tab as indentation, and nothing else is said',
+    'people:\n\tann:\n    roles: approver\n  bob: {}\nnever: []\n',
+    '3:1: expected blanks as indentation, found a tab; replace it by blanks',
+  ],
   [
     'has a merge key',
     'people: {a: &a {}, b: {<<: *a}}\n',
@@ -493,27 +512,27 @@ const FAULTS: readonly (readonly [string, string, ...(string | RegExp)[]])[] = [
   [
     'has a condition that does not parse',
     'rules: [{id: a, effect: forbid, reason: r, when: effect.records >}]\n',
-    /^2:66: expected a condition in CEL, found unexpected token/,
+    /^2:66: expected a condition in CEL, found its end where a value or a name belongs/,
   ],
   [
     'has a condition on what is not there',
     "rules: [{id: a, effect: forbid, reason: r, when: 'effect.recods > 1'}]\n",
-    '2:58: expected a condition in CEL, found no such key: recods',
+    '2:58: expected a condition in CEL, found no such key: recods; write `records`',
   ],
   [
     'has a slip in a literal block',
     'rules:\n  - id: a\n    effect: forbid\n    reason: r\n    when: |\n      effect.records > 1 &&\n        effect.recods > 1\n',
-    '8:16: expected a condition in CEL, found no such key: recods',
+    '8:16: expected a condition in CEL, found no such key: recods; write `records`',
   ],
   [
     'has a slip in a folded block',
     'rules:\n  - id: a\n    effect: forbid\n    reason: r\n    when: >-\n      effect.records > 1\n      && effect.recods > 1\n',
-    '8:17: expected a condition in CEL, found no such key: recods',
+    '8:17: expected a condition in CEL, found no such key: recods; write `records`',
   ],
   [
     'has a slip behind an escape',
     'rules: [{id: a, effect: forbid, reason: r, when: "args.a == \\"x\\" && effect.recods > 1"}]\n',
-    '2:77: expected a condition in CEL, found no such key: recods',
+    '2:77: expected a condition in CEL, found no such key: recods; write `records`',
   ],
   [
     'has a condition of another type',

@@ -214,15 +214,40 @@ describe('a condition does not load', () => {
   };
 
   test('where it does not parse, names what is not there, or mixes types', () => {
-    assert.equal(invalid('1 +'), '3: expected a condition in CEL, found unexpected token: EOF');
+    assert.equal(
+      invalid('1 +'),
+      '3: expected a condition in CEL, found its end where a value or a name belongs; write the value, or remove what asks for it',
+    );
     assert.equal(
       invalid('principal.nam == "x"'),
-      '10: expected a condition in CEL, found no such key: nam',
+      '10: expected a condition in CEL, found no such key: nam; write `name`',
     );
     assert.match(invalid('unknown == 1'), /^0: .*unknown variable/);
     assert.match(invalid('effect.rows.all(r, r.knd == "x")'), /^21: .*no such key: knd/);
     assert.match(invalid('effect.records > "3"'), /no such overload: int > string/);
     assert.match(invalid('effect.constructor == 1'), /no such key: constructor/);
+  });
+
+  test('and says what to do about each slip', () => {
+    for (const [text, remedy] of [
+      ['(effect.records > 1', 'expected `)`, found its end; add `)`'],
+      ['effect.records > > 1', 'found `>` where a value or a name belongs; write the value'],
+      ['effect.amplifcation > 2.0', 'no such key: amplifcation; write `amplification`'],
+      ['effect.records = 1', 'found `=` where it has no meaning; write `==`'],
+      ['effect.records > 1 and true', 'found `and` where it has no meaning; write `&&`'],
+      ['effect.records > 1 & true', 'found `&` where it has no meaning; write `&&`'],
+      ['principle.name == "x"', 'unknown variable: principle; write `principal`'],
+      ['"abc', 'found a text that does not end; close its quotes'],
+      ['foo(1)', "found no function 'foo(int)'; correct its name"],
+      ['effect.records > "x"', 'have values of one type on both sides'],
+      ['has(effect)', '; correct it'],
+    ] as const) {
+      assert.ok(invalid(text).includes(remedy), invalid(text));
+    }
+    assert.match(
+      invalid('operation.class == delete'),
+      /unknown variable: delete; .*or put it in quotes if it is a text$/,
+    );
   });
 
   test('where it is neither true nor false', () => {

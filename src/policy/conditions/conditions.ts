@@ -13,6 +13,7 @@ import { LINEAR_MATCHES, linearMatches } from './linear-matches.ts';
 import { meterNodes } from './metered.ts';
 import { neverHolds, type Surroundings } from '../load/never-holds.ts';
 import { childrenOf } from './nodes.ts';
+import { slipText } from './slips.ts';
 import {
   contextOf,
   EffectView,
@@ -43,10 +44,10 @@ export type Condition =
  */
 export function compileCondition(text: string, surroundings?: Surroundings): Condition {
   const parsed = attempt(() => ENVIRONMENT.parse(text));
-  if (!parsed.ok) return invalid(parsed.thrown);
+  if (!parsed.ok) return invalid(parsed.thrown, text);
   const expression = parsed.value;
   const checked = expression.check();
-  if (!checked.valid) return invalid(checked.error);
+  if (!checked.valid) return invalid(checked.error, text);
   if (checked.type !== 'bool') {
     const message = `expected a condition that is true or false, found one of type \`${checked.type ?? 'unknown'}\`; compare it with something`;
     return { kind: 'invalid', offset: 0, message };
@@ -93,11 +94,58 @@ function ask(expression: ParseResult, meter: Meter, facts: RuleFacts): boolean {
 
 const LOOPS: ReadonlySet<string> = new Set(['all', 'exists', 'exists_one', 'map', 'filter']);
 
+const IMAGE = 'map<string, dyn>';
+
+/** In the order in which one is made of another. */
+const VIEWS = {
+  Principal: { ctor: PrincipalView, fields: { name: 'string', kind: 'string', owner: 'string' } },
+  Operation: {
+    ctor: OperationView,
+    fields: { name: 'string', class: 'string', target: 'string', resource: 'string' },
+  },
+  Risk: { ctor: RiskView, fields: { score: 'int', level: 'string' } },
+  Row: {
+    ctor: RowView,
+    fields: { resource: 'string', kind: 'string', before: IMAGE, after: IMAGE },
+  },
+  Effect: {
+    ctor: EffectView,
+    fields: {
+      records: 'int',
+      recordsDirect: 'int',
+      recordsIndirect: 'int',
+      recordsDeleted: 'int',
+      resources: 'int',
+      recipients: 'int',
+      bytes: 'int',
+      amplification: 'double',
+      reversibility: 'string',
+      valueMinor: 'map<string, int>',
+      rows: 'list<Row>',
+    },
+  },
+} as const;
+
+const VARIABLES = {
+  principal: 'Principal',
+  operation: 'Operation',
+  args: IMAGE,
+  effect: 'Effect',
+  risk: 'Risk',
+  run: 'string',
+  environment: 'string',
+  now: 'google.protobuf.Timestamp',
+} as const;
+
+const NAMES = {
+  variables: Object.keys(VARIABLES),
+  fields: [...new Set(Object.values(VIEWS).flatMap(({ fields }) => Object.keys(fields)))],
+};
+
 const ENVIRONMENT = language();
 
 function language(): Environment {
-  const image = 'map<string, dyn>';
-  const environment = new Environment({
+  const bare = new Environment({
     limits: {
       maxAstNodes: CONDITION_BOUNDS.nodesMax,
       maxDepth: CONDITION_BOUNDS.depthMax,
@@ -105,44 +153,12 @@ function language(): Environment {
       maxMapEntries: CONDITION_BOUNDS.literalsMax,
       maxCallArguments: 8,
     },
-  })
-    .registerType('Principal', {
-      ctor: PrincipalView,
-      fields: { name: 'string', kind: 'string', owner: 'string' },
-    })
-    .registerType('Operation', {
-      ctor: OperationView,
-      fields: { name: 'string', class: 'string', target: 'string', resource: 'string' },
-    })
-    .registerType('Risk', { ctor: RiskView, fields: { score: 'int', level: 'string' } })
-    .registerType('Row', {
-      ctor: RowView,
-      fields: { resource: 'string', kind: 'string', before: image, after: image },
-    })
-    .registerType('Effect', {
-      ctor: EffectView,
-      fields: {
-        records: 'int',
-        recordsDirect: 'int',
-        recordsIndirect: 'int',
-        recordsDeleted: 'int',
-        resources: 'int',
-        recipients: 'int',
-        bytes: 'int',
-        amplification: 'double',
-        reversibility: 'string',
-        valueMinor: 'map<string, int>',
-        rows: 'list<Row>',
-      },
-    })
-    .registerVariable('principal', 'Principal')
-    .registerVariable('operation', 'Operation')
-    .registerVariable('args', 'map<string, dyn>')
-    .registerVariable('effect', 'Effect')
-    .registerVariable('risk', 'Risk')
-    .registerVariable('run', 'string')
-    .registerVariable('environment', 'string')
-    .registerVariable('now', 'google.protobuf.Timestamp')
+  });
+  for (const [name, { ctor, fields }] of Object.entries(VIEWS)) {
+    bare.registerType(name, { ctor, fields });
+  }
+  for (const [name, type] of Object.entries(VARIABLES)) bare.registerVariable(name, type);
+  const environment = bare
     .registerType('Decimal', { ctor: Decimal, fields: {} })
     .registerFunction('int(Decimal): int', (value: Decimal) => value.truncated())
     .registerFunction('double(Decimal): double', (value: Decimal) => value.valueOf())
@@ -218,20 +234,21 @@ function attempt<Value>(make: () => Value): Attempt<Value> {
   }
 }
 
-/** The summary, because CEL's message repeats the text; the place is mapped into the file by the caller. */
-function invalid(thrown: unknown): Condition {
+/** By the summary, because CEL's message repeats the text; the place is mapped into the file by the caller. */
+function invalid(thrown: unknown, text: string): Condition {
   if (!(thrown instanceof ParseError || thrown instanceof CelTypeError)) {
     return {
       kind: 'invalid',
       offset: 0,
-      message: 'expected a condition in CEL, found one that does not parse',
+      message: 'expected a condition in CEL, found one that does not parse; correct it',
     };
   }
-  const found = thrown.summary.charAt(0).toLowerCase() + thrown.summary.slice(1);
-  const message = found.startsWith('expected')
-    ? found
-    : `expected a condition in CEL, found ${found}`;
-  return { kind: 'invalid', offset: thrown.range?.start ?? 0, message };
+  const offset = thrown.range?.start ?? 0;
+  return {
+    kind: 'invalid',
+    offset,
+    message: slipText(thrown.summary, { text, offset, ...NAMES }),
+  };
 }
 
 /**

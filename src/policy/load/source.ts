@@ -10,6 +10,7 @@ import {
   type Document,
   type Node,
   type Scalar,
+  visit,
 } from 'yaml';
 import type { Json } from '../../lib/json.ts';
 import { isRecord } from '../../lib/record.ts';
@@ -64,10 +65,7 @@ export function readSource(text: string, fileName: string): Source {
     lineCounter: lines,
   });
   const source = { text, fileName, lines, document };
-  const faults = [...document.errors, ...document.warnings].map((error) => ({
-    offset: error.pos[0],
-    message: yamlMessage(error.code, error.message),
-  }));
+  const faults = [...yamlFaults(source)];
   const known = new Set(faults.map(({ offset }) => offset));
   for (const offset of tagOffsets(text)) {
     if (!known.has(offset)) faults.push({ offset, message: TAG_MESSAGE });
@@ -114,8 +112,60 @@ function tagOffsets(text: string): readonly number[] {
   return offsets;
 }
 
+/** What the parser stumbles over after a slip on the same line. */
+const KNOCK_ON: ReadonlySet<string> = new Set([
+  'UNEXPECTED_TOKEN',
+  'MISSING_CHAR',
+  'MULTILINE_IMPLICIT_KEY',
+]);
+
+/** One fault for each line; beside a tab as indentation nothing else, since all may follow from it. */
+function yamlFaults({ document, lines }: Source): readonly Fault[] {
+  const all = [...document.errors, ...document.warnings];
+  const tabs = all.filter(({ code }) => code === 'TAB_AS_INDENT');
+  const byLine = new Map<number, (typeof all)[number]>();
+  for (const error of tabs.length > 0 ? tabs : all) {
+    const { line } = lines.linePos(error.pos[0]);
+    const known = byLine.get(line);
+    if (known === undefined || (KNOCK_ON.has(known.code) && !KNOCK_ON.has(error.code))) {
+      byLine.set(line, error);
+    }
+  }
+  return [...byLine.values()].map((error) => ({
+    offset: error.pos[0],
+    message: yamlMessage(error.code, error.message),
+  }));
+}
+
+const ALIAS_MESSAGE =
+  'expected a value, found an alias (`*` and a name) to no anchor above it; put the name in quotes';
+
+/** Where aliases stand that no anchor above them is for; one pass, in the order of the file. */
+function unknownAliases({ document }: Source): readonly Fault[] {
+  const anchors = new Set<string>();
+  const faults: Fault[] = [];
+  visit(document, {
+    Value: (_key, node) => void (node.anchor !== undefined && anchors.add(node.anchor)),
+    Alias: (_key, node) => {
+      if (anchors.has(node.source)) return;
+      faults.push({ offset: startOf(node), message: ALIAS_MESSAGE });
+    },
+  });
+  return faults;
+}
+
 function yamlMessage(code: string, message: string): string {
   switch (code) {
+    case 'BAD_ALIAS':
+      return ALIAS_MESSAGE;
+    case 'TAB_AS_INDENT':
+      return 'expected blanks as indentation, found a tab; replace it by blanks';
+    case 'BLOCK_AS_IMPLICIT_KEY':
+      return 'expected one value after the key, found a colon and a blank inside it; put the whole value in quotes, or begin inner keys on a line of their own';
+    case 'BAD_SCALAR_START':
+      return "expected a value, found one that begins with a character of YAML's own; put it in quotes";
+    case 'BAD_INDENT':
+      return 'expected what belongs together at one indentation, and every bracket closed, found otherwise; align the line, or close the bracket before it';
     case 'DUPLICATE_KEY':
       return 'expected each key once, found it again; keep one of them';
     case 'MULTIPLE_DOCS':
@@ -125,7 +175,7 @@ function yamlMessage(code: string, message: string): string {
     default: {
       // After the colon the parser quotes the text, which may be a secret.
       const said = message.replace(/(?<=\S): .*/s, '');
-      return `expected YAML, found a slip in it: ${said.charAt(0).toLowerCase()}${said.slice(1)}`;
+      return `expected YAML, found a slip in it: ${said.charAt(0).toLowerCase()}${said.slice(1)}; correct it, or put the text in quotes`;
     }
   }
 }
@@ -145,8 +195,10 @@ function expanded(source: Source): unknown {
   try {
     return source.document.toJS({ maxAliasCount: SOURCE_BOUNDS.aliasesMax });
   } catch {
-    // The only throw of `toJS` here: aliases that multiply ("billion laughs"), or refer to nothing.
-    const message = `expected at most ${SOURCE_BOUNDS.aliasesMax} uses of aliases, each to an anchor above it, found others; write the values out`;
+    // The only throws of `toJS` here: aliases that refer to nothing, or multiply ("billion laughs").
+    const unknown = unknownAliases(source);
+    if (unknown.length > 0) return refuse(source, unknown);
+    const message = `expected at most ${SOURCE_BOUNDS.aliasesMax} uses of aliases, found more, or such that multiply; write the values out`;
     return refuse(source, [{ offset: 0, message }]);
   }
 }
