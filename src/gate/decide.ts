@@ -12,6 +12,7 @@ import type { Policy } from '../model/policy.ts';
 import { anomalyFindings, type Usual } from '../policy/stages/anomaly.ts';
 import { routeOf, type PolicyFacts } from '../policy/evaluate.ts';
 import { judge, wholeFindings } from '../policy/judge.ts';
+import { repeatedFindings } from '../policy/stages/repeated.ts';
 import { routeSatisfied } from '../policy/stages/route.ts';
 import { measureText } from '../policy/stages/sentences.ts';
 
@@ -70,6 +71,7 @@ export function decide(input: DecisionInput): Decision | undefined {
     ...wholeFindings(assessment.plan.warnings, facts),
     ...budgets.flatMap((budget) => budgetFinding(budget, input.now)),
     ...effectFindings(input.measured.sameEffectAs),
+    ...repeatedFindings(input.policy, facts),
     ...anomalyFindings(input.policy, facts, usual),
   ];
   return settle(input, withPeople(input, assessment, findings));

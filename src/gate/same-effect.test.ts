@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   agent,
+  chainDraft,
   human,
   idOf,
   need,
@@ -10,7 +11,7 @@ import {
   testGate,
   type TestGate,
 } from '../../test/support/gate.ts';
-import type { Draft } from '../model/draft.ts';
+import { chained, type Draft } from '../model/draft.ts';
 import type { Result } from '../model/result.ts';
 
 const bot = agent('bot');
@@ -196,4 +197,37 @@ test('a plan that drifted gives its effect back, claims the new one, and is deni
     'applied',
     'the first plan is free',
   );
+});
+
+/** Steps that set `a` of `kv` to each of the values, each spelt in its own way. */
+function settingInTurn(values: readonly string[]): Draft {
+  const steps = values.map((value, place) => {
+    const { target, operation, arguments: given } = spelt(`way ${place}`, 'a', value);
+    return { target, operation, arguments: given };
+  });
+  return { ...chainDraft([]), ...chained(steps) };
+}
+
+test('a chain does not have one effect twice, in one transaction or several', async () => {
+  for (const isOne of [true, false]) {
+    const { gate, target } = await testGate();
+    if (isOne) target.steps = true;
+    const denied = await gate.propose(bot, settingInTurn(['9', '1', '9']));
+    assert.equal(denied.state, 'denied');
+    assert.equal(denied.code, 'duplicate-write');
+    assert.match(denied.reason, /^step 3 has the same measured effect as step 1;/);
+    assert.equal(target.rows.get('a'), '1');
+  }
+});
+
+test('a chain has different effects on one row, and one effect as often as it may repeat', async () => {
+  const different = await testGate();
+  different.target.steps = true;
+  const applied = await different.gate.propose(bot, settingInTurn(['9', '1', '8']));
+  assert.equal(applied.state, 'applied', applied.reason);
+  const policy = `${POLICY}duplicates: { repeatable: [{ target: kv, operation: set }] }\n`;
+  const repeating = await testGate({ policy });
+  repeating.target.steps = true;
+  const again = await repeating.gate.propose(bot, settingInTurn(['9', '1', '9']));
+  assert.equal(again.state, 'applied', again.reason);
 });

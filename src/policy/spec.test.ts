@@ -13,6 +13,7 @@ import {
   thresholdFindings,
 } from './evaluate.ts';
 import { judge, wholeFindings } from './judge.ts';
+import { repeatedFindings } from './stages/repeated.ts';
 import { routeSatisfied } from './stages/route.ts';
 import { specDecide } from './spec.ts';
 import { facts, input, policy, type RandomInput } from '../../test/support/policy-arbitraries.ts';
@@ -24,6 +25,7 @@ function decided(loaded: Policy, given: RandomInput): 'allow' | 'deny' | 'wait' 
   const findings = [
     ...judge(loaded, given.facts),
     ...wholeFindings(given.warnings, given.facts),
+    ...repeatedFindings(loaded, given.facts),
     ...anomalyFindings(loaded, given.facts, given.usual),
   ];
   const isOverBudget = budgetLines(loaded, given.facts).some(

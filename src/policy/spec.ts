@@ -4,7 +4,7 @@
  */
 import type { RouteStep } from '../model/decision.ts';
 import { mergePlans } from '../model/merge.ts';
-import { measure, type EffectClass } from '../model/plan.ts';
+import { effectKey, measure, type EffectClass } from '../model/plan.ts';
 import {
   SENSITIVITIES,
   type Match,
@@ -13,7 +13,7 @@ import {
   type Sensitivity,
   type Validation,
 } from '../model/policy.ts';
-import { budgetLines } from './evaluate.ts';
+import { budgetLines, isRepeatable } from './evaluate.ts';
 import { routeOf } from './stages/routing.ts';
 import type { PolicyFacts } from './stages/write.ts';
 
@@ -133,6 +133,11 @@ export function specDecide(policy: Policy, input: SpecInput): Verdict {
     }
   }
 
+  denies.push(
+    steps.some((step, index) =>
+      steps.slice(0, index).some((other) => isHadBy(policy, other, step)),
+    ),
+  );
   if (input.warnings.length > 0) waits.push({ rule: 'default' });
   denies.push(policy.never.some((line) => held(line).length > 0));
   for (const limit of policy.limits) {
@@ -217,6 +222,24 @@ function seen(facts: PolicyFacts) {
     names,
     fits,
   };
+}
+
+/** Whether a step has the effect that an earlier one has, where neither may repeat. */
+function isHadBy(
+  policy: Policy,
+  { facts: first }: { readonly facts: PolicyFacts },
+  { facts: again }: { readonly facts: PolicyFacts },
+): boolean {
+  const isBound = ({ compensation, principal, environment, target, operation }: PolicyFacts) =>
+    !compensation &&
+    !isRepeatable(policy, { agent: principal.name, environment, target, operation });
+  const key = effectKey(again.target, again.plan);
+  return (
+    [first, again].every(isBound) &&
+    first.plan !== again.plan &&
+    key !== null &&
+    key === effectKey(first.target, first.plan)
+  );
 }
 
 /** What steps do together; what is counted is added up, nothing cancels out. */
