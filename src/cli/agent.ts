@@ -1,17 +1,9 @@
 import type { Command } from 'commander';
-import { credentialId } from '../model/ids.ts';
 import { configurationPath } from './configuration.ts';
 import { connect } from './connect.ts';
-import { printCredential } from './credential.ts';
+import { addRevoke, printCredential } from './credential.ts';
 import { listHolders, withHolders, type HolderListOptions } from './holders.ts';
-import {
-  print,
-  UsageError,
-  withConnection,
-  withExample,
-  type ConnectionOptions,
-  type Shell,
-} from './shell.ts';
+import { withConnection, withExample, type ConnectionOptions, type Shell } from './shell.ts';
 
 /** `agent add | list | revoke`: credentials of agents. */
 export function addAgent(program: Command, shell: Shell): void {
@@ -33,15 +25,7 @@ export function addAgent(program: Command, shell: Shell): void {
     ),
     'writegate agent list',
   ).action((options: HolderListOptions) => list(shell, options));
-  withExample(
-    withConnection(
-      agent
-        .command('revoke')
-        .description('revoke a credential of an agent or a person, at once and for good')
-        .argument('<credential>', 'id that `add` printed'),
-    ),
-    'writegate agent revoke cred_01…',
-  ).action((id: string, options: ConnectionOptions) => revoke(shell, id, options));
+  addRevoke(agent, shell);
 }
 
 async function add({ io }: Shell, name: string, options: ConnectionOptions): Promise<void> {
@@ -60,14 +44,4 @@ async function list({ io }: Shell, options: HolderListOptions): Promise<void> {
     return { item: { name, owner, tiers }, description };
   });
   await listHolders(io, options, 'agent', named);
-}
-
-async function revoke({ io }: Shell, text: string, options: ConnectionOptions): Promise<void> {
-  const id = credentialId(text);
-  if (id === undefined) {
-    throw new UsageError(`expected a credential id like \`cred_01…\`, found \`${text}\``);
-  }
-  const client = await connect(io, options, 'person');
-  await client.revokeCredential(id);
-  print(io, options, { id, revoked: true }, () => [`${id} is revoked`]);
 }

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { nearest } from '../lib/nearest.ts';
 import { recordOf } from '../lib/record.ts';
 import type { ChainBody, DraftBody, WriteBody } from '../model/api.ts';
 import { DRAFT_BOUNDS, type DraftStep } from '../model/draft.ts';
@@ -70,27 +71,59 @@ async function chainOf(io: Io, file: string, options: DraftOptions): Promise<Cha
       'expected the steps in the file of `--chain`, and no option of a single write',
     );
   }
-  const { parse } = await import('yaml');
-  let value: unknown;
-  try {
-    value = parse(await readArguments(io, file, '--chain'), { maxAliasCount: 0 });
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    throw new UsageError('expected YAML or JSON after `--chain`, found text that is neither');
-  }
+  const value = await chainValue(file, await readArguments(io, file, '--chain'));
   const steps: unknown = Array.isArray(value) ? value : recordOf(value)['steps'];
-  if (isJsonArray(steps)) return { steps: steps.map(stepOf) };
-  throw new UsageError('expected a list of steps, or an object with `steps`, after `--chain`');
+  if (!isJsonArray(steps)) {
+    throw new UsageError('expected a list of steps, or an object with `steps`, after `--chain`');
+  }
+  const { stepsMin, stepsMax } = DRAFT_BOUNDS;
+  if (steps.length < stepsMin || steps.length > stepsMax) {
+    const remedy =
+      steps.length === 1
+        ? 'propose a single write with `--target`'
+        : `put ${stepsMin} to ${stepsMax} into the file`;
+    throw new UsageError(
+      `expected ${stepsMin} to ${stepsMax} steps after \`--chain\`, found ${steps.length}; ${remedy}`,
+    );
+  }
+  return { steps: steps.map(stepOf) };
 }
+
+async function chainValue(file: string, text: string): Promise<unknown> {
+  const { parse, YAMLParseError } = await import('yaml');
+  try {
+    return parse(text, { maxAliasCount: 0 });
+  } catch (error) {
+    const start = error instanceof YAMLParseError ? error.linePos?.[0] : undefined;
+    if (start !== undefined) {
+      throw new UsageError(
+        `${file}:${start.line}:${start.col}: expected YAML or JSON after \`--chain\`, found a slip in it; correct it, or put the text in quotes`,
+      );
+    }
+    throw new UsageError(
+      `expected YAML or JSON without aliases in \`${file}\` after \`--chain\`, found others; write the values out, and texts that begin with \`*\` in quotes`,
+    );
+  }
+}
+
+const STEP_KEYS = ['target', 'operation', 'arguments'];
 
 function stepOf(value: Json, index: number): DraftStep {
   const step = isJsonObject(value) ? value : {};
   const { target, operation = 'sql', arguments: given, ...others } = step;
+  const unknown = Object.keys(others)[0];
+  if (unknown !== undefined) {
+    const near = nearest(unknown, STEP_KEYS);
+    const remedy = near === undefined ? 'remove it' : `write \`${near}\``;
+    throw new UsageError(
+      `expected \`target\`, \`operation\` and \`arguments\` alone in step ${index + 1} of \`--chain\`, found \`${unknown}\`; ${remedy}`,
+    );
+  }
   const isWhole =
     typeof target === 'string' && typeof operation === 'string' && isJsonObject(given);
-  if (isWhole && Object.keys(others).length === 0) return { target, operation, arguments: given };
+  if (isWhole) return { target, operation, arguments: given };
   throw new UsageError(
-    `expected \`target\`, \`operation\` and \`arguments\` alone in step ${index + 1} of \`--chain\``,
+    `expected \`target\` and \`operation\` as texts and \`arguments\` as an object in step ${index + 1} of \`--chain\`, found others or none`,
   );
 }
 

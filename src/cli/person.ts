@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
 import { configurationPath } from './configuration.ts';
 import { connect } from './connect.ts';
-import { printCredential } from './credential.ts';
+import { addRevoke, printCredential } from './credential.ts';
 import { listHolders, withHolders, type HolderListOptions } from './holders.ts';
 import { withConnection, withExample, type ConnectionOptions, type Shell } from './shell.ts';
 
-/** `person add | list`: credentials of people, which no agent's can stand in for. */
+/** `person add | list | revoke`: credentials of people, which no agent's can stand in for. */
 export function addPerson(program: Command, shell: Shell): void {
-  const person = program.command('person').description('make and list credentials of people');
+  const person = program.command('person').description('make and revoke credentials of people');
   withExample(
     withConnection(
       person
@@ -25,6 +25,7 @@ export function addPerson(program: Command, shell: Shell): void {
     ),
     'writegate person list',
   ).action((options: HolderListOptions) => list(shell, options));
+  addRevoke(person, shell);
 }
 
 async function add({ io }: Shell, name: string, options: ConnectionOptions): Promise<void> {

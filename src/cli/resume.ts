@@ -24,7 +24,7 @@ export function addResume(program: Command, shell: Shell): void {
     .description('speak for the release of a stop; without an id, the only one that is on')
     .argument('[freeze]', 'id that `stop` printed')
     .option('--all', 'every stop that is on')
-    .requiredOption('--reason <text>', 'why; goes into the ledger');
+    .requiredOption('--reason <text>', 'why (required); goes into the ledger');
   withExample(
     withConnection(command),
     "writegate resume frz_01… --reason 'addresses corrected'",

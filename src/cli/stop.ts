@@ -31,7 +31,7 @@ export function addStop(program: Command, shell: Shell): void {
     .option('--agent <name>', 'only this agent')
     .option('--target <name>', 'only this target')
     .option('--run <id>', 'only this run')
-    .requiredOption('--reason <text>', 'why; goes into the ledger');
+    .requiredOption('--reason <text>', 'why (required); goes into the ledger');
   withExample(
     withConnection(command),
     "writegate stop --reason 'wrong addresses in the CRM'",

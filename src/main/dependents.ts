@@ -32,7 +32,7 @@ function targetOf(targets: ReadonlyMap<string, Target>, name: string | undefined
   const known = [...targets.keys()].map((each) => `\`${each}\``).join(', ') || 'none';
   throw new Problem(
     'request-invalid',
-    `expected one of the targets ${known}; name it as \`target\``,
+    `expected one of the targets ${known}; name it as \`target\`, at the command line \`--target\``,
     {
       at: '/target',
     },

@@ -57,6 +57,7 @@ const COMMANDS = [
   ['show'],
   ['rows'],
   ['dependents'],
+  ['person', 'revoke'],
   ['trace'],
   ['approve'],
   ['deny'],
@@ -126,6 +127,7 @@ test('what is wrong with an argument is said with what was expected and found', 
     [['resume', 'frz_1', '--reason', 'x'], /expected the id of a stop/],
     [['approve', ID, '--digest', '9f2c'], /expected 12 to 64 hex digits .* found `9f2c`/],
     [['show', ID, '--all', '--page', '2'], /expected --all or --page, found both/],
+    [['person', 'revoke', 'x'], /expected a credential id/],
     [['agent', 'revoke', 'x'], /expected a credential id/],
     [['policy', 'replay', '--since', 'long'], /after `--since`, found `long`/],
     [['up', '--port', '70000'], /from 0 to 65535 after `--port`, found `70000`/],
@@ -168,6 +170,24 @@ test('arguments of a write come one way, and as a JSON object', async () => {
   }
   const input = await writegate([...propose, '--args-file', '-'], { input: 'null' });
   assert.match(input.err, /expected a JSON object after `--args-file`, found other JSON/);
+});
+
+test('what is wrong with the file of a chain is said with its place, and is usage', async () => {
+  const step = 'target: crm, operation: sql, arguments: { statement: x }';
+  for (const [input, message] of [
+    ['steps:\n  - target: crm\n   x: [\n', /^-:3:\d+: expected YAML or JSON after `--chain`/],
+    ['steps: [*a]', /without aliases in `-`/],
+    [`steps: [{ ${step} }]`, /expected 2 to 50 steps .* found 1; propose a single write/],
+    [
+      `steps: [{ target: crm, argument: {} }, { ${step} }]`,
+      /in step 1 of `--chain`, found `argument`; write `arguments`/,
+    ],
+    [`steps: [{ ${step} }, { target: crm }]`, /`arguments` as an object in step 2/],
+  ] as const) {
+    const { code, err } = await writegate(['preview', '--chain', '-'], { input });
+    assert.equal(code, 64, err);
+    assert.match(err.replaceAll(/\s+/g, ' '), message);
+  }
 });
 
 test('without a gateway the problem says how to start one', async () => {
