@@ -1,5 +1,11 @@
 /** What an agent may do, for a person. */
-import type { ExplainedRow, Explanation, TierCount } from '../policy/explain/explained.ts';
+import {
+  ALLOWANCES,
+  type Allowance,
+  type ExplainedRow,
+  type Explanation,
+  type TierCount,
+} from '../policy/explain/explained.ts';
 import { counted, field, heading, paragraph, type Look } from './look.ts';
 import { tableLines } from './table.ts';
 
@@ -14,12 +20,10 @@ export interface ExplainAnswer extends Explanation {
 /** Names of a row that are listed one by one; the rest is counted, `--json` has them all. */
 const NAMES_MAX = 6;
 
-const ORDER = ['autonomous', 'confirm', 'read-only', 'denied', 'never'] as const;
-
 const MEANS = {
   autonomous: 'writes on its own, within the lines below',
   confirm: 'people decide each write',
-  'read-only': 'may look, and proposes nothing',
+  'read-only': 'may look where it says read; proposes nothing of it',
   denied: 'not permitted: no line lets it, or a rule forbids it',
   never: 'nobody can let it',
 } as const;
@@ -39,7 +43,7 @@ export function explanationLines(answer: ExplainAnswer, look: Look): readonly st
       : []),
     '',
     ...answer.counts.flatMap((each) => field(look, each.tier, countText(each))),
-    ...ORDER.flatMap((allows) => allowanceLines(answer, allows, look)),
+    ...ALLOWANCES.flatMap((allows) => allowanceLines(answer, allows, look)),
     ...lineLines(answer, look),
     '',
     ...paragraph(look, sourceText(answer), { paint: look.paint.dim }),
@@ -51,11 +55,7 @@ function countText({ lines, resources }: TierCount): string {
   return `${counted(lines, 'line')}${over}`;
 }
 
-function allowanceLines(
-  { rows }: ExplainAnswer,
-  allows: (typeof ORDER)[number],
-  look: Look,
-): readonly string[] {
+function allowanceLines({ rows }: ExplainAnswer, allows: Allowance, look: Look): readonly string[] {
   const these = rows.filter((row) => row.allows === allows);
   if (these.length === 0) return [];
   return [
@@ -74,7 +74,7 @@ function allowanceLines(
   ];
 }
 
-/** What no line names is read-only: there is no line to point to. */
+/** Of what no line names there is none to point to. */
 function becauseText({ because }: ExplainedRow): string {
   const isOwn = because.startsWith('agents.') && !because.includes('.permissions[');
   return isOwn ? 'no line' : because;

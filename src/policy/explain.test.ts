@@ -24,6 +24,7 @@ agents:
       - { target: shop, environment: staging, tier: autonomous }
 never: [{ name: pay, match: { resource: public.pay }, reason: by people }]
 limits: [{ name: few, match: { target: crm }, recordsMax: 10 }]
+validations: [{ name: sane, match: { target: crm }, holds: effect.records < 9, reason: few }]
 budgets: [{ name: pace, match: { operation: insert }, measure: writes, window: minute, max: 3 }]
 thresholds: [{ name: sum, match: { resource: public.invoices }, recordsOver: 1 }]
 rules:
@@ -93,7 +94,7 @@ describe('an explanation', () => {
     assert.equal(at('public.*', 'update'), 'confirm agents.bot.permissions[0]');
     assert.equal(at('public.drafts', 'delete'), 'confirm agents.bot.permissions[2]');
     assert.equal(at('public.customers', 'delete'), 'never never.delete');
-    assert.equal(at('*', 'update'), 'read-only agents.bot', 'what no line names');
+    assert.equal(at('*', 'update'), 'denied agents.bot', 'what no line names');
     assert.equal(at('*', 'read'), 'denied agents.bot', 'nor is it shown');
     assert.equal(at('public.rates', 'read'), 'read-only agents.bot.permissions[0]');
     assert.equal(at('public.pay', 'update'), 'never never.pay');
@@ -102,7 +103,7 @@ describe('an explanation', () => {
 
   test('follows the environment: another one is another explanation', () => {
     const here = rowOf(explained().rows, 'shop', '*', 'update');
-    assert.deepEqual([here.allows, here.tier], ['read-only', null]);
+    assert.deepEqual([here.allows, here.tier], ['denied', null]);
     const there = rowOf(explained({ environment: 'staging' }).rows, 'shop', '*', 'update');
     assert.deepEqual([there.allows, there.because], ['denied', 'rules']);
     assert.equal(there.tier, 'autonomous', 'the line gives it, and no rule permits it');
@@ -114,6 +115,7 @@ describe('an explanation', () => {
     assert.deepEqual(speaking, [
       'never.pay',
       'limits.few',
+      'validations.sane',
       'rules.all',
       'rules.ask',
       'rules.stop',
@@ -130,22 +132,25 @@ describe('an explanation', () => {
     assert.ok(!insert.speaking.includes('rules.ask'), 'and not by another class');
     const says = Object.fromEntries(lines.map((line) => [line.rule, line.says]));
     assert.equal(says['limits.few'], 'at most 10 records');
+    assert.equal(says['validations.sane'], 'denies what does not satisfy a condition: few');
     assert.equal(says['rules.ask'], 'asks people by route default when effect.records > 3: many');
     assert.equal(says['thresholds.sum'], 'over 1 record people decide by route default');
     assert.match(says['never.destroy'] ?? '', /nothing enables it/);
   });
 
-  test('counts lines by tier, and resources once each where the targets say what they have', () => {
+  test('counts for each allowance the lines that settle it, and resources where the targets say what they have', () => {
     const resources = ['public.customers', 'public.drafts', 'public.invoices', 'public.pay', 'x.y'];
     const { counts, isOverResources } = explained({ resources, operations: ['sql', 'update'] });
     assert.equal(isOverResources, true);
     assert.deepEqual(counts, [
-      { tier: 'autonomous', lines: 2, resources: 1 },
-      { tier: 'confirm', lines: 2, resources: 2 },
-      { tier: 'read-only', lines: 1, resources: 1 },
+      { tier: 'autonomous', lines: 1, resources: 1 },
+      { tier: 'confirm', lines: 2, resources: 3 },
+      { tier: 'read-only', lines: 1, resources: 4 },
+      { tier: 'denied', lines: 0, resources: 6 },
+      { tier: 'never', lines: 3, resources: 10 },
     ]);
     const fromFile = explained().counts.map((each) => each.resources);
-    assert.deepEqual(fromFile, [null, null, null]);
+    assert.deepEqual(fromFile, [null, null, null, null, null]);
   });
 
   test('says of destroy and delete that they are never done, whatever the lines', () => {
@@ -164,6 +169,29 @@ rules: [{ id: all, effect: permit, reason: everything }]
       'create,update autonomous agents.bot.permissions[0]',
       'delete never never.delete',
       'destroy never never.destroy',
+    ]);
+  });
+
+  test('says of a target without a permission that nothing is permitted, and counts it so', () => {
+    const file = `
+version: 1
+targets: { crm: { kind: fake }, shop: { kind: fake } }
+agents: { bot: { permissions: [{ target: crm, class: create, tier: confirm }] } }
+rules: [{ id: all, effect: permit, reason: everything }]
+`;
+    const { rows, counts } = explained({ file, resources: ['public.a'], operations: ['sql'] });
+    const open = (target: string) =>
+      rows
+        .filter((row) => row.target === target && row.allows !== 'never')
+        .map((row) => `${row.allows}: ${row.classes.join(', ')}`);
+    assert.deepEqual(open('shop'), ['denied: read, create, update']);
+    assert.deepEqual(open('crm'), ['read-only: read', 'confirm: create', 'read-only: update']);
+    assert.deepEqual(counts, [
+      { tier: 'autonomous', lines: 0, resources: 0 },
+      { tier: 'confirm', lines: 1, resources: 1 },
+      { tier: 'read-only', lines: 1, resources: 1 },
+      { tier: 'denied', lines: 0, resources: 1 },
+      { tier: 'never', lines: 2, resources: 2 },
     ]);
   });
 

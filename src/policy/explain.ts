@@ -25,6 +25,7 @@ import {
   neverText,
   ruleText,
   thresholdText,
+  validationText,
   type LineText,
 } from './explain/line-text.ts';
 import { matches, matchesBeside } from './stages/match.ts';
@@ -44,7 +45,7 @@ export function explain(input: ExplainInput): Explanation | undefined {
     environment,
     mode: policy.mode,
     isOverResources: targets.length > 0 && targets.every(({ resources }) => resources !== null),
-    counts: explainCounts(agent, rows, targets),
+    counts: explainCounts(rows, targets),
     rows,
     lines: linesOf(policy).filter(({ rule }) => named.has(rule)),
   };
@@ -56,6 +57,7 @@ export function linesOf(policy: Policy): readonly LineText[] {
     ...BUILT_IN_NEVER,
     ...policy.never.map(neverText),
     ...policy.limits.map(limitText),
+    ...policy.validations.map(validationText),
     ...policy.rules.map(ruleText),
     ...policy.budgets.map(budgetText),
     ...policy.thresholds.map(thresholdText),
@@ -154,6 +156,7 @@ function cellOf(policy: Policy, agent: AgentPolicy, subject: Subject): Cell {
   if (subject.class === 'delete' && !isNamed) return said('never', 'never.delete');
   const never = policy.never.find(({ match }) => matches(match, subject));
   if (never !== undefined) return said('never', `never.${never.name}`);
+  if (tier === null && lineHeld(policy, subject) < 0) return said('denied', own);
   if (tier === null || tier === 'read-only') return said('read-only', own);
   return byRules(policy, subject, said) ?? said(tier, own);
 }
@@ -189,6 +192,7 @@ function speaking(policy: Policy, subject: Subject): readonly string[] {
     ...(subject.class === 'delete' ? ['never.delete'] : []),
     ...about(policy.never).map(({ name }) => `never.${name}`),
     ...about(policy.limits).map(({ name }) => `limits.${name}`),
+    ...about(policy.validations).map(({ name }) => `validations.${name}`),
     ...about(policy.rules).map(({ id }) => `rules.${id}`),
     ...about(policy.budgets).map(({ name }) => `budgets.${name}`),
     ...about(policy.thresholds).map(({ name }) => `thresholds.${name}`),

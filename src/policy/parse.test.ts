@@ -198,7 +198,11 @@ version: 1
 /** What is wrong, the file below `version: 1`, and each line of the message without the file's name. */
 const FAULTS: readonly (readonly [string, string, ...(string | RegExp)[]])[] = [
   // YAML
-  ['is no YAML', 'a: [\n', /^3:1: expected what belongs together at one indentation, and every bracket closed, /],
+  [
+    'is no YAML',
+    'a: [\n',
+    /^3:1: expected what belongs together at one indentation, and every bracket closed, /,
+  ],
   [
     'has a key twice',
     'mode: active\nmode: observe\n',

@@ -38,7 +38,10 @@ test('policy explain says of each tier what it allows, with its line and counts'
   const { code, out, err } = await writegate(['policy', 'explain', 'crm-bot'], 100);
   assert.equal(code, 0, err);
   assert.match(out, /^crm-bot  in production  owner ada\n/);
-  assert.match(out, /^ {2}autonomous +1 line\n {2}confirm +1 line\n {2}read-only +0 lines$/m);
+  assert.match(
+    out,
+    /^ {2}autonomous +1 line\n {2}confirm +1 line\n {2}read-only +2 lines\n {2}denied +0 lines\n {2}never +2 lines$/m,
+  );
   assert.match(
     out,
     /^ {2}create, update +crm: public\.customers +any +agents\.crm-bot\.permissions\[0\]$/m,

@@ -1,28 +1,33 @@
-/** How much each tier allows: the figures at the head of an explanation. */
-import type { AgentPolicy, Tier } from '../../model/policy.ts';
-import type { ExplainedRow, ExplainedTarget, TierCount } from './explained.ts';
+/** How much there is of each allowance: the figures at the head of an explanation. */
+import {
+  ALLOWANCES,
+  type ExplainedRow,
+  type ExplainedTarget,
+  type TierCount,
+} from './explained.ts';
 
-/**
- * Counts a resource at the strongest that some write to it is allowed, so each once: what is
- * allowed for one class alone is in the rows.
- */
+/** Counts what the rows of each allowance have: a figure is 0 where there is no such row. */
 export function explainCounts(
-  agent: AgentPolicy,
   rows: readonly ExplainedRow[],
   targets: readonly ExplainedTarget[],
 ): readonly TierCount[] {
   const isKnown = targets.every(({ resources }) => resources !== null);
-  const best = new Map<string, Tier>();
-  for (const tier of ['read-only', 'confirm', 'autonomous'] as const) {
-    for (const row of rows) {
-      if (row.allows !== tier || row.tier === null) continue;
-      for (const resource of row.resources) best.set(JSON.stringify([row.target, resource]), tier);
-    }
-  }
-  const held = [...best.values()];
-  return (['autonomous', 'confirm', 'read-only'] as const).map((tier) => ({
-    tier,
-    lines: agent.permissions.filter((line) => line.tier === tier).length,
-    resources: isKnown ? held.filter((each) => each === tier).length : null,
-  }));
+  return ALLOWANCES.map((tier) => {
+    const these = rows.filter(({ allows }) => allows === tier);
+    const names = these.flatMap(({ target, resources }) =>
+      resources.map((resource) => JSON.stringify([target, resource])),
+    );
+    return {
+      tier,
+      lines: new Set(these.map(({ because }) => because).filter(isLine)).size,
+      resources: isKnown ? new Set(names).size : null,
+    };
+  });
+}
+
+/** `rules` is that no rule permits it, `agents.NAME` that no line names it: neither is a line. */
+export function isLine(because: string): boolean {
+  return (
+    because !== 'rules' && (!because.startsWith('agents.') || because.includes('.permissions['))
+  );
 }

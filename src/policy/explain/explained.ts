@@ -4,10 +4,10 @@ import type { Policy, Tier } from '../../model/policy.ts';
 import type { LineText } from './line-text.ts';
 
 export interface TierCount {
-  readonly tier: Tier;
-  /** The agent's lines that give this tier. */
+  readonly tier: Allowance;
+  /** Lines of the policy that settle it for some kind of write; where none is named, none is counted. */
   readonly lines: number;
-  /** Resources that the agent may write to (`read-only`: look at, and no more); null where not known. */
+  /** Resources that it holds for in some kind of write: one may be in several; null where not known. */
   readonly resources: number | null;
 }
 
@@ -27,8 +27,12 @@ export interface ExplainInput {
   readonly targets: readonly ExplainedTarget[];
 }
 
-/** What comes of a write before it is measured; `denied` is what no rule permits, or one forbids. */
-export type Allowance = 'never' | 'denied' | 'read-only' | 'confirm' | 'autonomous';
+/**
+ * What comes of a write before it is measured, the freest first; `denied` is what no line names, no
+ * rule permits, or one forbids.
+ */
+export const ALLOWANCES = ['autonomous', 'confirm', 'read-only', 'denied', 'never'] as const;
+export type Allowance = (typeof ALLOWANCES)[number];
 
 /** What holds for one kind of write. */
 export interface Cell {
@@ -37,7 +41,7 @@ export interface Cell {
   readonly allows: Allowance;
   /** The line that settles it, as findings name lines. */
   readonly because: string;
-  /** Limits, thresholds, budgets, rules and never lines that can speak; by name, in the file's order. */
+  /** Limits, validations, thresholds, budgets, rules and never lines that can speak; by name, in the file's order. */
   readonly speaking: readonly string[];
 }
 

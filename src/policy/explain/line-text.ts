@@ -1,6 +1,6 @@
 /** What a line of the policy says, in one sentence for people. */
 import { moneyText } from '../../lib/money.ts';
-import type { BudgetRule, Limit, Policy, Rule, Threshold } from '../../model/policy.ts';
+import type { BudgetRule, Limit, Policy, Rule, Threshold, Validation } from '../../model/policy.ts';
 import { currencyOf } from '../stages/lines.ts';
 import { count, list } from '../stages/sentences.ts';
 
@@ -34,6 +34,15 @@ export function limitText(limit: Limit): LineText {
     bound(limit.amplificationMax, 'indirect record', ' for each direct one'),
   ].filter((part) => part !== '');
   return { rule: `limits.${limit.name}`, says: `at most ${list(says)}` };
+}
+
+const ASKS = { holds: 'a condition', schema: 'a schema', check: 'a query' } as const;
+
+export function validationText({ name, asks, reason }: Validation): LineText {
+  return {
+    rule: `validations.${name}`,
+    says: `denies what does not satisfy ${ASKS[asks.kind]}: ${reason}`,
+  };
 }
 
 export function thresholdText(threshold: Threshold): LineText {
