@@ -47,11 +47,7 @@ export function baselineLines(item: BaselineView, look: Look): readonly string[]
     ...field(look, 'learned', learned),
     ...item.figures.flatMap((figure) => figureLines(figure, look)),
     ...field(look, 'hours (UTC)', hoursText(item.hours)),
-    ...field(
-      look,
-      'writes to',
-      item.isCrowded ? `${item.resources.join(', ')} and more` : item.resources.join(', '),
-    ),
+    ...field(look, 'writes to', resourcesText(item)),
   ];
 }
 
@@ -61,6 +57,11 @@ function figureLines(figure: BaselineView['figures'][number], look: Look): reado
   const range = low === high ? text(high) : `${text(low)} to ${text(high)}`;
   const above = unusualAbove === null ? '' : `, unusual above ${text(unusualAbove)}`;
   return field(look, NAMES.get(measure) ?? measure, `${range}${above}`);
+}
+
+function resourcesText({ resources, isCrowded }: BaselineView): string {
+  if (resources.length === 0) return 'nothing yet: none of it was applied';
+  return isCrowded ? `${resources.join(', ')} and more` : resources.join(', ');
 }
 
 /** Runs of hours: `08 to 17, 22`. */

@@ -6,6 +6,7 @@ import type { Policy } from '../model/policy.ts';
 import type { PersonPrincipal } from '../model/principal.ts';
 import { sensitivityOf } from '../policy/stages/anomaly.ts';
 import { unusualAbove } from '../policy/stages/unusual.ts';
+import { requireKnown } from './known-agent.ts';
 
 /** Lists what is usual for one agent, by target and operation, and above what a figure is unusual. */
 export async function baselinePage(
@@ -14,6 +15,7 @@ export async function baselinePage(
   agent: string,
 ): Promise<BaselinePage> {
   const baselines = await store.baselines(tenant, agent);
+  if (baselines.length === 0) requireKnown(agent, policy());
   return { items: baselines.map((each) => viewOf(policy(), environment, each)) };
 }
 

@@ -326,6 +326,9 @@ test('people see every budget, an agent its own alone', async () => {
     ['kv', 'target=kv', 3],
   ]);
   assert.deepEqual(await shown(ann, 'bot2'), [['own', 'agent=bot2', 4]]);
+  const unknown = { code: 'request-invalid', message: /found `bt2`; write `bot2`$/ };
+  await assert.rejects(gate.budgets(ann, 'bt2'), unknown);
+  await assert.rejects(gate.baselines(ann, 'bt2'), unknown);
   assert.deepEqual(await shown(bot, 'bot2'), [['own', 'agent=bot', 4]]);
   assert.deepEqual(await shown(need(writers[2])), [['own', 'agent=bot3', 5]]);
   assert.equal((await gate.budgets(ann)).items[0]?.freesAt, clock.now() + MINUTE);

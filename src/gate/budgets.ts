@@ -5,6 +5,7 @@ import type { BudgetRule, Policy } from '../model/policy.ts';
 import type { Clock, Store } from '../model/ports.ts';
 import type { Principal } from '../model/principal.ts';
 import { scopePart } from '../policy/evaluate.ts';
+import { requireKnown } from './known-agent.ts';
 
 /** Budgets that one look at the store goes through. */
 const USES_MAX = 1_000;
@@ -24,6 +25,11 @@ export async function budgetPage(
 ): Promise<BudgetPage> {
   const agent = principal.kind === 'agent' ? principal.name : asked;
   const uses = await store.budgetUses(principal.tenant, clock.now(), USES_MAX);
+  if (principal.kind !== 'agent' && agent !== undefined) {
+    const own = scopePart('agent', agent);
+    const hasUses = uses.some(({ scope }) => scope.split(',').includes(own));
+    if (!hasUses) requireKnown(agent, policy());
+  }
   const items = policy().budgets.flatMap((rule) => viewsOf(rule, uses, agent));
   return { items, isCut: uses.length === USES_MAX };
 }

@@ -658,6 +658,10 @@ test('a baseline shows what is usual, above what it is not, the hours and the ta
   assert.match(text, /hours \(UTC\) +08 to 10, 22/);
   assert.match(text, /writes to +public\.invoices/);
   assert.match(
+    baselineLines({ ...item, resources: [] }, LOOK).join('\n'),
+    /writes to +nothing yet: none of it was applied$/,
+  );
+  assert.match(
     baselineLines({ ...item, applied: 3 }, LOOK).join('\n'),
     /3 writes of the 30 that make/,
   );
