@@ -140,7 +140,6 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   opened.add(() => bare.store.close());
   const signals = openSignals({
     version: VERSION,
-    clock,
     agents: () => configuration.current().policy.agents.keys(),
     exporter: await exporterFor(options.environment),
     level: () => levelOf(ground, configuration, inView),

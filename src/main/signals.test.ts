@@ -40,7 +40,6 @@ async function observed(): Promise<Observed> {
   const exporter = new KeptSpans();
   const signals = openSignals({
     version: '0.0.0',
-    clock: bench.clock,
     agents: () => ['bot', 'clerk'],
     exporter,
     level: async () => ({

@@ -30,7 +30,7 @@ import { leafMembers } from '../ledger/entry.ts';
 import type { LeafMembers } from '../ledger/leaf.ts';
 import type { Draft } from '../model/draft.ts';
 import type { EntryBody } from '../model/entry.ts';
-import type { Change, Clock, Store, Target } from '../model/ports.ts';
+import type { Change, Store, Target } from '../model/ports.ts';
 
 /** One ledger entry as the structured log has it: the leaf's own members, and where it belongs. */
 export type LogEvent = LeafMembers & { readonly act: string; readonly at: number };
@@ -47,7 +47,6 @@ export interface Signals {
 
 export interface SignalOptions {
   readonly version: string;
-  readonly clock: Clock;
   /** Names that may stand in a label: the configured agents. */
   readonly agents: () => Iterable<string>;
   /** Where spans go; null: none are made. */
