@@ -43,6 +43,14 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO random_evidence;
 
 let databases = 0;
 let proposals = 0;
+let turn: Promise<unknown> = Promise.resolve();
+
+/** Roles and rights on parameters are the whole server's: who changes them at once is refused. */
+function inTurn<T>(change: () => Promise<T>): Promise<T> {
+  const mine = turn.then(change);
+  turn = mine.catch(() => undefined);
+  return mine;
+}
 
 /** Runs the rounds on a database of its own; failures are collected, at most 20. */
 export async function runRounds(server: Postgres, options: RoundsOptions): Promise<RoundsReport> {
@@ -55,7 +63,7 @@ export async function runRounds(server: Postgres, options: RoundsOptions): Promi
   });
   await admin.connect();
   await admin.query(RANDOM_SCHEMA);
-  await admin.query(ROLES.replaceAll('DATABASE_NAME', name));
+  await inTurn(() => admin.query(ROLES.replaceAll('DATABASE_NAME', name)));
   const as = (role: string): string => server.url(name).replace(/\/\/[^@]*@/, `//${role}:random@`);
   const undo = options.hasUndo ? { undo: as('random_undo') } : {};
   await admin.query(
