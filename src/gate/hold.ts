@@ -68,6 +68,7 @@ function isDecidedAgain(conflict: CommitConflict, { effect }: Decided): boolean 
       return true;
     case 'key':
       return conflict.key !== 'supplied' && effect.keys.includes(conflict.key);
+    case 'leased':
     case 'step':
     // What is held was measured as the older policy asks: its checks and its bounds.
     case 'policy':

@@ -9,6 +9,7 @@ import type { AppliedSegment, Conflict, EntryBody, EntryPosition, SealedEntry } 
 import type { EffectLines } from './effect-lines.ts';
 import type { Freeze, FreezeSubject } from './freeze.ts';
 import type { CredentialId, EvidenceId, ProposalId, TenantId, WriteKey } from './ids.ts';
+import type { Claimed, LeaseClaim, LeaseGuard, ProposalPlace } from './lease.ts';
 import type { State } from './lifecycle.ts';
 import type { Effect, EvidenceReference, Plan } from './plan.ts';
 import type { Credential } from './principal.ts';
@@ -371,6 +372,12 @@ export interface Guard {
   readonly paces?: readonly PaceGuard[];
   /** Takes keys for a proposal that this commit changes. */
   readonly keys?: KeyClaim;
+  /**
+   * The commit conflicts where the lease of this epoch is another's by now, though it may have run
+   * out (G8); or, where it is taken anew, while another's has not. After it the lease is the
+   * holder's where the proposal is then one of `LEASED_STATES`, else nobody's.
+   */
+  readonly lease?: LeaseGuard;
 }
 
 /**
@@ -398,10 +405,14 @@ export type Commit =
       readonly entries: readonly { readonly index: number; readonly leafHash: string }[];
       /** The proposals that the commit changed, after it, in the order of `acts`. */
       readonly proposals: readonly Proposal[];
+      /** The epoch of `Guard.lease`, where that was given. */
+      readonly lease?: number;
     }
   | { readonly kind: 'conflict'; readonly conflict: CommitConflict };
 
 export type CommitConflict =
+  /** Told before any other; `epoch` is the one found, 0 where there is none. */
+  | { readonly kind: 'leased'; readonly proposalId: ProposalId; readonly epoch: number }
   | { readonly kind: 'step'; readonly act: string; readonly found: number }
   | { readonly kind: 'policy' }
   | { readonly kind: 'frozen'; readonly freeze: Freeze }
@@ -449,8 +460,9 @@ export interface Sequencer {
 export type AgentBaseline = BaselineSubject & { readonly baseline: Baseline };
 
 /**
- * Durable state. `commit` is the only writer: when it resolves, what it wrote survives a crash;
- * when it rejects, either all of it was written or none.
+ * Durable state. `commit` is the only writer of it: when it resolves, what it wrote survives a crash;
+ * when it rejects, either all of it was written or none. Leases are no such state: the epoch of a
+ * proposal never goes down while that is not settled, and that is all that is asked of them.
  */
 export interface Store {
   commit(change: Change): Promise<Commit>;
@@ -503,6 +515,18 @@ export interface Store {
     states: readonly State[],
     limit: number,
   ): Promise<readonly { readonly tenant: TenantId; readonly id: ProposalId }[]>;
+  /**
+   * Takes those in these states whose lease is nobody's or has run out, oldest first, at most
+   * `limit`; each at the next epoch, but one that was the claimer's own at its own. What another
+   * claims at the same moment is left to that one.
+   */
+  claim(claim: LeaseClaim): Promise<readonly Claimed[]>;
+  /** Holds on, for `forMs` from now, to those that are still the holder's, run out or not. */
+  renew(holder: string, proposals: readonly ProposalPlace[], forMs: number): Promise<void>;
+  /** Leaves those that are still the holder's to nobody. */
+  release(holder: string, proposals: readonly ProposalPlace[]): Promise<void>;
+  /** Leaves to nobody what any run of this gateway held: `gateway/…`. For one that starts. */
+  endLeases(gateway: string): Promise<void>;
   /** How many entries an act has; 0 where there is none. */
   actStep(tenant: TenantId, act: string): Promise<number>;
   /** The act's last entry. */

@@ -5,6 +5,7 @@ import { testBudgets } from './conformance/budgets.ts';
 import { testChains } from './conformance/chains.ts';
 import { testEntries } from './conformance/entries.ts';
 import { testKeys } from './conformance/keys.ts';
+import { testLeases } from './conformance/leases.ts';
 import { testLedger, type Ledger } from './conformance/ledger.ts';
 import { testReads } from './conformance/reads.ts';
 import { storeTest, type OpenStore } from './conformance/setting.ts';
@@ -18,6 +19,7 @@ export function testStore(name: string, open: OpenStore, ledger: Ledger = testLe
     describe('chains', () => testChains(test));
     describe('keys', () => testKeys(test));
     describe('budgets', () => testBudgets(test));
+    describe('leases', () => testLeases(test));
     describe('baselines', () => testBaselines(test));
     describe('freezes', () => testFreezes(test));
     describe('credentials', () => testCredentials(test));

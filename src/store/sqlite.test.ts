@@ -47,14 +47,17 @@ const children = new Set<ChildProcess>();
 const openInFolder: OpenStore = async (given) => {
   const folder = mkdtempSync(join(tmpdir(), 'store-'));
   const path = join(folder, 'gateway.db');
-  let store = await openSqliteStore({ ...given, path });
+  let time = 0;
+  const options = { ...given, path, now: () => time };
+  let store = await openSqliteStore(options);
   return {
     store,
     reopen: async () => {
       await store.close();
-      store = await openSqliteStore({ ...given, path });
+      store = await openSqliteStore(options);
       return store;
     },
+    pass: async (ms) => void (time += ms),
     transactions: async () => framesInLog(path).filter((frame) => frame.isCommit).length,
     dispose: async () => {
       await store.close();

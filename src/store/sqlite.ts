@@ -4,6 +4,7 @@ import type { Baseline, BaselineSubject } from '../model/baseline.ts';
 import type { BudgetLine, BudgetUse } from '../model/budget.ts';
 import type { Freeze } from '../model/freeze.ts';
 import type { CredentialId, ProposalId, TenantId } from '../model/ids.ts';
+import type { Claimed, LeaseClaim, ProposalPlace } from '../model/lease.ts';
 import type { State } from '../model/lifecycle.ts';
 import type {
   AgentBaseline,
@@ -29,6 +30,8 @@ import { openTables, type Tables } from './sqlite/tables.ts';
 export interface SqliteStoreOptions extends Sealing {
   /** A file that is made where it is missing, or `:memory:`, which ends with the process. */
   readonly path: string;
+  /** The clock of the leases, in ms; absent: the process's own, which nobody can set back. */
+  readonly now?: () => number;
 }
 
 /**
@@ -40,7 +43,12 @@ export interface SqliteStoreOptions extends Sealing {
  * opened, is damaged, is not a store or was written by a newer version.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
-  return new SqliteStore(openDatabase(options.path), options);
+  return new SqliteStore(openDatabase(options.path), options, options.now);
+}
+
+/** No lease outlives the process, so no other needs to read its times. */
+function steadyNow(): number {
+  return Math.floor(performance.now());
 }
 
 /**
@@ -56,8 +64,8 @@ export class SqliteStore implements Store {
   /** Set once the disk has let a transaction down. */
   #unusable: Problem | undefined;
 
-  constructor(database: DatabaseSync, sealing: Sealing) {
-    const tables = openTables(database);
+  constructor(database: DatabaseSync, sealing: Sealing, now: () => number = steadyNow) {
+    const tables = openTables(database, now);
     this.#database = database;
     this.#tables = tables;
     this.#batch = new Batch(database, {
@@ -151,6 +159,22 @@ export class SqliteStore implements Store {
     );
   }
 
+  claim(claim: LeaseClaim): Promise<readonly Claimed[]> {
+    return this.#alone(({ log, leases }) => leases.claim(log.tenants(), claim));
+  }
+
+  renew(holder: string, proposals: readonly ProposalPlace[], forMs: number): Promise<void> {
+    return this.#alone(({ leases }) => leases.renew(holder, proposals, forMs));
+  }
+
+  release(holder: string, proposals: readonly ProposalPlace[]): Promise<void> {
+    return this.#alone(({ leases }) => leases.release(holder, proposals));
+  }
+
+  endLeases(gateway: string): Promise<void> {
+    return this.#alone(({ leases }) => leases.endAll(gateway));
+  }
+
   actStep(tenant: TenantId, act: string): Promise<number> {
     return this.#read(({ log }) => log.step(tenant, act));
   }
@@ -199,10 +223,20 @@ export class SqliteStore implements Store {
     }
   }
 
+  /** Works in a transaction of its own, apart from all commits. */
+  async #alone<Answer>(work: (tables: Tables) => Answer): Promise<Answer> {
+    if (!this.#isOpen) throw closedProblem();
+    return this.#guarded(() => this.#batch.alone(() => work(this.#tables)));
+  }
+
   #run(changes: readonly Change[]): readonly Settled[] {
+    return this.#guarded(() => this.#batch.run(changes));
+  }
+
+  #guarded<Answer>(write: () => Answer): Answer {
     if (this.#unusable !== undefined) throw this.#unusable;
     try {
-      return this.#batch.run(changes);
+      return write();
     } catch (error) {
       // After a full disk the file is as before. After anything else what the disk holds is not
       // known until recovery has read it: stop, for a later sync may answer well and lie.

@@ -21,6 +21,8 @@ export interface OpenedStore {
   readonly store: Store;
   /** Closes the store and opens another on the same durable state. */
   reopen(): Promise<Store>;
+  /** Lets so much of the time go by by which the store's leases run. */
+  pass(ms: number): Promise<void>;
   /** How many transactions with a change in them were committed since it was opened first. */
   transactions(): Promise<number>;
   /** Closes whichever store is open and removes what it left. */

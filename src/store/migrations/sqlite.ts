@@ -161,4 +161,16 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
   DROP TABLE effects;
   ALTER TABLE effects_with_parts RENAME TO effects;
   `,
+  `
+  -- Who works on a proposal that is not settled, and which time it was taken: no state, no entries.
+  CREATE TABLE leases (
+    tenant TEXT NOT NULL,
+    proposal TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    holder TEXT,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (tenant, proposal),
+    FOREIGN KEY (tenant, proposal) REFERENCES proposals (tenant, id)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

@@ -2,9 +2,12 @@ import { strict as assert } from 'node:assert';
 import { baselineFacts, type TaughtFact } from '../../model/baseline-fact.ts';
 import { proposalId, type TenantId } from '../../model/ids.ts';
 import type { EntryBody } from '../../model/entry.ts';
+import type { LeaseGuard } from '../../model/lease.ts';
+import { isTerminal } from '../../model/lifecycle.ts';
 import type { ActChange, Change, Commit, Random, Sequencer, TreeState } from '../../model/ports.ts';
 import { begin, fold, type EntryPlace, type Proposal } from '../../model/proposal.ts';
 import { findConflict } from './guards.ts';
+import type { LeaseTable } from './leases.ts';
 import type { Tables } from './tables.ts';
 
 /** What turns bodies into leaves, and the randomness that it needs. */
@@ -46,9 +49,24 @@ export function applyChange(tables: Tables, sealing: Sealing, change: Change): C
   if (reserve !== undefined) tables.budgets.reserve(tenant, reserve.proposalId, reserve.lines);
   if (settle !== undefined) tables.budgets.settle(tenant, settle, now);
   if (release !== undefined) tables.budgets.release(tenant, release);
+  const lease = leave(tables.leases, proposals, guard?.lease);
   // Last, so that a change that throws has not moved the head.
   tables.log.setHead(tenant, { tree, latestAt: now });
-  return { kind: 'committed', entries, proposals };
+  return { kind: 'committed', entries, proposals, ...(lease === undefined ? {} : { lease }) };
+}
+
+/** Leaves the leases as the change asks; what is settled has none. Returns the epoch, if one was asked. */
+function leave(
+  leases: LeaseTable,
+  proposals: readonly Proposal[],
+  guard: LeaseGuard | undefined,
+): number | undefined {
+  const settled = proposals.filter(({ state }) => isTerminal(state));
+  const kept = guard && proposals.find(({ id }) => id === guard.proposalId);
+  assert(guard === undefined || kept !== undefined, 'a lease is of a proposal that is changed');
+  const epoch = guard && kept && leases.leave(kept, guard);
+  for (const { tenant, id } of settled) leases.end(tenant, id);
+  return epoch;
 }
 
 function writeAct(

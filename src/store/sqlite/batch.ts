@@ -53,8 +53,13 @@ export class Batch {
     }
   }
 
+  /** Runs what is no change in a transaction of its own; a throw leaves nothing of it. */
+  alone<Answer>(work: () => Answer): Answer {
+    return this.#within(work);
+  }
+
   /** Runs what is to be durable in one transaction; a throw leaves nothing of it. */
-  #within(work: () => readonly Settled[]): readonly Settled[] {
+  #within<Answer>(work: () => Answer): Answer {
     try {
       this.#begin.run();
       const settled = work();

@@ -34,6 +34,7 @@ export function openDatabase(path: string): DatabaseSync {
     lockAndSync(database, path);
     checkIntegrity(database, path);
     migrate(database, path);
+    endLeases(database);
     return database;
   } catch (error) {
     database?.close();
@@ -98,6 +99,11 @@ function migrate(database: DatabaseSync, path: string): void {
   database.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
   database.exec(`PRAGMA user_version = ${SQLITE_MIGRATIONS.length}`);
   database.exec('COMMIT');
+}
+
+/** Whoever held one is gone: the lock on the file proves it. */
+function endLeases(database: DatabaseSync): void {
+  database.exec('UPDATE leases SET holder = NULL WHERE holder IS NOT NULL');
 }
 
 function pragmaText(database: DatabaseSync, text: string, column: string): string {

@@ -8,7 +8,7 @@ import { isWithoutEffect } from '../../model/lifecycle.ts';
 import type { Change, CommitConflict, KeyClaim } from '../../model/ports.ts';
 import type { Tables } from './tables.ts';
 
-/** Returns the first conflict of a change: steps, policy, freezes, keys, budgets, paces. */
+/** Returns the first conflict of a change: lease, steps, policy, freezes, keys, budgets, paces. */
 export function findConflict(
   tables: Tables,
   change: Change,
@@ -16,6 +16,7 @@ export function findConflict(
 ): CommitConflict | undefined {
   const { tenant, guard } = change;
   return (
+    (guard?.lease && tables.leases.findLost(tenant, guard.lease)) ??
     findMovedStep(tables, change) ??
     findMovedPolicy(tables, change) ??
     (guard?.notFrozen && findFrozen(tables, tenant, guard.notFrozen)) ??

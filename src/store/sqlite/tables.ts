@@ -4,6 +4,7 @@ import { BudgetTable } from './budgets.ts';
 import { CredentialTable } from './credentials.ts';
 import { FreezeTable } from './freezes.ts';
 import { KeyTable } from './keys.ts';
+import { LeaseTable } from './leases.ts';
 import { LogTable } from './log.ts';
 import { ProposalTable } from './proposals.ts';
 
@@ -16,9 +17,11 @@ export interface Tables {
   readonly baselines: BaselineTable;
   readonly freezes: FreezeTable;
   readonly credentials: CredentialTable;
+  readonly leases: LeaseTable;
 }
 
-export function openTables(database: DatabaseSync): Tables {
+/** `now` is the clock of the leases, in ms. */
+export function openTables(database: DatabaseSync, now: () => number): Tables {
   return {
     log: new LogTable(database),
     proposals: new ProposalTable(database),
@@ -27,5 +30,6 @@ export function openTables(database: DatabaseSync): Tables {
     baselines: new BaselineTable(database),
     freezes: new FreezeTable(database),
     credentials: new CredentialTable(database),
+    leases: new LeaseTable(database, now),
   };
 }
