@@ -18,14 +18,14 @@ import type {
 import type { Credential } from '../model/principal.ts';
 import { Problem } from '../model/problem.ts';
 import type { Proposal } from '../model/proposal.ts';
-import { applyChange, type Sealing } from './sqlite/apply.ts';
 import { Batch } from './sqlite/batch.ts';
-import type { TenantCredential } from './sqlite/credentials.ts';
 import { openDatabase } from './sqlite/database.ts';
-import { heldKey } from './sqlite/guards.ts';
 import { isFull, storageProblem } from './sqlite/problem.ts';
-import { CommitQueue, type Settled } from './sqlite/queue.ts';
-import { openTables, type Tables } from './sqlite/tables.ts';
+import { openTables, type SqliteTables } from './sqlite/tables.ts';
+import { applyChange, type Sealing } from './state/apply.ts';
+import { heldKey } from './state/guards.ts';
+import { CommitQueue, type Settled } from './state/queue.ts';
+import type { TenantCredential } from './state/tables.ts';
 
 export interface SqliteStoreOptions extends Sealing {
   /** A file that is made where it is missing, or `:memory:`, which ends with the process. */
@@ -57,7 +57,7 @@ function steadyNow(): number {
  */
 export class SqliteStore implements Store {
   readonly #database: DatabaseSync;
-  readonly #tables: Tables;
+  readonly #tables: SqliteTables;
   readonly #batch: Batch;
   readonly #queue: CommitQueue;
   #isOpen = true;
@@ -120,16 +120,16 @@ export class SqliteStore implements Store {
   }
 
   budgetFreeAt(tenant: TenantId, line: BudgetLine, now: number): Promise<number | null> {
-    return this.#read(({ budgets, log }) => {
+    return this.#read(({ budgetReads, log }) => {
       const latest = Math.max(now, log.head(tenant).latestAt);
-      return budgets.freeAt(tenant, line, latest);
+      return budgetReads.freeAt(tenant, line, latest);
     });
   }
 
   budgetUses(tenant: TenantId, now: number, limit: number): Promise<readonly BudgetUse[]> {
-    return this.#read(({ budgets, log }) => {
+    return this.#read(({ budgetReads, log }) => {
       const latest = Math.max(now, log.head(tenant).latestAt);
-      return budgets.uses(tenant, latest, limit);
+      return budgetReads.uses(tenant, latest, limit);
     });
   }
 
@@ -210,11 +210,11 @@ export class SqliteStore implements Store {
   async close(): Promise<void> {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#queue.drain();
+    await this.#queue.drain();
     this.#database.close();
   }
 
-  async #read<Found>(read: (tables: Tables) => Found): Promise<Found> {
+  async #read<Found>(read: (tables: SqliteTables) => Found): Promise<Found> {
     if (!this.#isOpen) throw closedProblem();
     try {
       return read(this.#tables);
@@ -224,7 +224,7 @@ export class SqliteStore implements Store {
   }
 
   /** Works in a transaction of its own, apart from all commits. */
-  async #alone<Answer>(work: (tables: Tables) => Answer): Promise<Answer> {
+  async #alone<Answer>(work: (tables: SqliteTables) => Answer): Promise<Answer> {
     if (!this.#isOpen) throw closedProblem();
     return this.#guarded(() => this.#batch.alone(() => work(this.#tables)));
   }

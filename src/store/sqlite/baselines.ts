@@ -1,12 +1,11 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { learn, type Baseline, type BaselineSubject } from '../../model/baseline.ts';
-import type { TaughtFact } from '../../model/baseline-fact.ts';
+import type { Baseline, BaselineSubject } from '../../model/baseline.ts';
 import type { TenantId } from '../../model/ids.ts';
 import type { AgentBaseline } from '../../model/ports.ts';
+import type { BaselineRows } from '../state/tables.ts';
 import { textOf, type Row } from './rows.ts';
 
-/** What is usual for agents, as the entries of their proposals fold to (G5). */
-export class BaselineTable {
+export class BaselineTable implements BaselineRows {
   readonly #find: StatementSync;
   readonly #save: StatementSync;
   readonly #ofAgent: StatementSync;
@@ -37,22 +36,13 @@ export class BaselineTable {
     }));
   }
 
-  /** Folds facts in, in the order of their entries. */
-  learn(tenant: TenantId, taught: readonly TaughtFact[]): void {
-    const learned = new Map<string, { subject: BaselineSubject; baseline: Baseline | undefined }>();
-    for (const { subject, fact } of taught) {
-      const name = JSON.stringify([subject.agent, subject.target, subject.operation]);
-      const known = learned.get(name) ?? { subject, baseline: this.find(tenant, subject) };
-      learned.set(name, { subject, baseline: learn(known.baseline, fact) });
-    }
-    for (const { subject, baseline } of learned.values()) {
-      const { agent, target, operation } = subject;
-      this.#save.run(tenant, agent, target, operation, JSON.stringify(baseline));
-    }
+  save(tenant: TenantId, subject: BaselineSubject, baseline: Baseline): void {
+    const { agent, target, operation } = subject;
+    this.#save.run(tenant, agent, target, operation, JSON.stringify(baseline));
   }
 }
 
 function recordOf(row: Row): Baseline {
-  // Written by `learn` above and by nothing else.
+  // Written by `save` above and by nothing else.
   return JSON.parse(textOf(row, 'record')) as Baseline;
 }

@@ -1,7 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Change, Commit } from '../../model/ports.ts';
 import { isAboutStorage } from './problem.ts';
-import type { Settled } from './queue.ts';
+import type { Settled } from '../state/queue.ts';
 
 /** What a batch needs to know about its changes. */
 export interface BatchSteps {

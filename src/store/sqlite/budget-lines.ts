@@ -1,14 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { TenantId } from '../../model/ids.ts';
+import type { Line } from '../state/budgets.ts';
 import { textOf, type Row } from './rows.ts';
-
-/** What tells one budget from another. */
-export interface Line {
-  readonly budget: string;
-  readonly scope: string;
-  readonly measure: string;
-  readonly window: string;
-}
 
 export const OF_LINE: string =
   'tenant = :tenant AND budget = :budget AND scope = :scope' +
@@ -41,10 +34,6 @@ export class BudgetLines {
       yield line;
     }
   }
-}
-
-export function nameOf({ budget, scope, measure, window }: Line): Record<keyof Line, string> {
-  return { budget, scope, measure, window };
 }
 
 export function lineOf(row: Row): Line {

@@ -1,26 +1,21 @@
-import { strict as assert } from 'node:assert';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import {
-  BUDGET_WINDOWS_MS,
-  type BudgetLine,
-  type BudgetUse,
-  type BudgetWindow,
-} from '../../model/budget.ts';
+import { BUDGET_WINDOWS_MS, type BudgetLine, type BudgetUse } from '../../model/budget.ts';
 import type { ProposalId, TenantId } from '../../model/ids.ts';
-import { BudgetLines, lineOf, nameOf, OF_LINE, type Line } from './budget-lines.ts';
+import {
+  Budgets,
+  nameOf,
+  windowOf,
+  type BudgetRows,
+  type Line,
+  type Spending,
+} from '../state/budgets.ts';
+import { BudgetLines, lineOf, OF_LINE } from './budget-lines.ts';
 import { integerOf } from './rows.ts';
 
 /** How many rows that no window reaches any more one settling removes; more than it adds. */
 const PRUNED_MAX = 64;
 
-/**
- * What is reserved, and what was spent (G7). A reservation counts in full until it is settled, and
- * from then on for exactly the length of the window: at `settledAt + windowMs` it is free.
- *
- * Every `now` here is the latest time that the tenant has seen, never an earlier one: so spendings
- * come in the order of their time, and each carries the sum up to itself.
- */
-export class BudgetTable {
+export class BudgetTable implements BudgetRows {
   readonly #reserved: StatementSync;
   readonly #firstSpent: StatementSync;
   readonly #lastSpent: StatementSync;
@@ -31,8 +26,6 @@ export class BudgetTable {
   readonly #prune: StatementSync;
   readonly #forget: StatementSync;
   readonly #rebase: StatementSync;
-  readonly #sumUntil: StatementSync;
-  readonly #lines: BudgetLines;
 
   constructor(database: DatabaseSync) {
     this.#reserved = database.prepare(`
@@ -52,7 +45,7 @@ export class BudgetTable {
       WHERE tenant = ? AND proposal = ?`);
     this.#spend = database.prepare(`
       INSERT INTO spendings (tenant, budget, scope, measure, "window", settled_at, amount, sum)
-      VALUES (:tenant, :budget, :scope, :measure, :window, :now, :amount, :sum)`);
+      VALUES (:tenant, :budget, :scope, :measure, :window, :settledAt, :amount, :sum)`);
     this.#release = database.prepare('DELETE FROM reservations WHERE tenant = ? AND proposal = ?');
     this.#prune = database.prepare(`
       DELETE FROM spendings WHERE rowid IN
@@ -62,17 +55,69 @@ export class BudgetTable {
       `DELETE FROM spendings WHERE ${OF_LINE} AND settled_at <= :until`,
     );
     this.#rebase = database.prepare(`UPDATE spendings SET sum = sum - :base WHERE ${OF_LINE}`);
+  }
+
+  reserved(tenant: TenantId, line: Line, except: ProposalId | ''): number {
+    return integerOf(this.#reserved.get({ tenant, ...nameOf(line), except }) ?? {}, 'amount');
+  }
+
+  held(tenant: TenantId, proposal: ProposalId): ReturnType<BudgetRows['held']> {
+    return this.#held
+      .all(tenant, proposal)
+      .map((row) => ({ line: lineOf(row), amount: integerOf(row, 'amount') }));
+  }
+
+  hold(tenant: TenantId, proposal: ProposalId, line: Line, amount: number): void {
+    this.#reserve.run({ tenant, proposal, ...nameOf(line), amount });
+  }
+
+  drop(tenant: TenantId, proposal: ProposalId): void {
+    this.#release.run(tenant, proposal);
+  }
+
+  firstSpent(tenant: TenantId, line: Line, since: number): Spending | undefined {
+    const row = this.#firstSpent.get({ tenant, ...nameOf(line), since });
+    if (row === undefined) return undefined;
+    return {
+      amount: integerOf(row, 'amount'),
+      sum: integerOf(row, 'sum'),
+      settledAt: integerOf(row, 'settled_at'),
+    };
+  }
+
+  lastSum(tenant: TenantId, line: Line): number {
+    const last = this.#lastSpent.get({ tenant, ...nameOf(line) });
+    return last === undefined ? 0 : integerOf(last, 'sum');
+  }
+
+  spend(tenant: TenantId, line: Line, { amount, sum, settledAt }: Spending): void {
+    this.#spend.run({ tenant, ...nameOf(line), settledAt, amount, sum });
+  }
+
+  prune(tenant: TenantId, until: number): void {
+    this.#prune.run(tenant, until);
+  }
+
+  rebase(tenant: TenantId, line: Line, until: number, base: number): void {
+    this.#forget.run({ tenant, ...nameOf(line), until });
+    this.#rebase.run({ tenant, ...nameOf(line), base });
+  }
+}
+
+/** What people ask of budgets between commits. */
+export class BudgetReads {
+  readonly #rows: BudgetTable;
+  readonly #budgets: Budgets;
+  readonly #sumUntil: StatementSync;
+  readonly #lines: BudgetLines;
+
+  constructor(database: DatabaseSync, rows: BudgetTable) {
+    this.#rows = rows;
+    this.#budgets = new Budgets(rows);
     this.#sumUntil = database.prepare(`
       SELECT sum FROM spendings WHERE ${OF_LINE} AND settled_at <= :until
       ORDER BY settled_at DESC, rowid DESC LIMIT 1`);
     this.#lines = new BudgetLines(database);
-  }
-
-  /** What is reserved now or was settled after `now - windowMs`, without the proposal `except`. */
-  used(tenant: TenantId, line: BudgetLine, now: number, except: ProposalId | ''): number {
-    // Beyond the longest window rows are pruned, and a longer one would miss them.
-    assert(line.windowMs <= BUDGET_WINDOWS_MS.day, 'no window is longer than a day');
-    return this.#inFlight(tenant, line, except) + this.#inWindow(tenant, line, now).spent;
   }
 
   /**
@@ -80,9 +125,9 @@ export class BudgetTable {
    * no room for it, however much does.
    */
   freeAt(tenant: TenantId, line: BudgetLine, now: number): number | null {
-    const reserved = this.#inFlight(tenant, line, '');
+    const reserved = this.#rows.reserved(tenant, line, '');
     if (reserved + line.amount > line.max) return null;
-    const { spent, sumBefore } = this.#inWindow(tenant, line, now);
+    const { spent, sumBefore } = this.#budgets.inWindow(tenant, line, now);
     const wanted = sumBefore + reserved + spent + line.amount - line.max;
     if (wanted <= sumBefore) return now;
     // Spendings come in the order of their time, so the sums up to a time grow with it.
@@ -103,102 +148,12 @@ export class BudgetTable {
       if (uses.length >= limit) break;
       const window = windowOf(line);
       const windowMs = BUDGET_WINDOWS_MS[window];
-      const inFlight = this.#inFlight(tenant, line, '');
-      const { spent, oldestAt } = this.#inWindow(tenant, { ...line, windowMs }, now);
+      const inFlight = this.#rows.reserved(tenant, line, '');
+      const { spent, oldestAt } = this.#budgets.inWindow(tenant, { ...line, windowMs }, now);
       if (inFlight === 0 && spent === 0) continue;
       const freesAt = oldestAt === null ? null : oldestAt + windowMs;
       uses.push({ ...line, window, inFlight, spent, freesAt });
     }
     return uses;
   }
-
-  #inFlight(tenant: TenantId, line: Line, except: ProposalId | ''): number {
-    return integerOf(this.#reserved.get({ tenant, ...nameOf(line), except }) ?? {}, 'amount');
-  }
-
-  /** What was settled after `now - windowMs`, when the oldest of it, and the sum before that. */
-  #inWindow(
-    tenant: TenantId,
-    line: Line & { readonly windowMs: number },
-    now: number,
-  ): { readonly spent: number; readonly sumBefore: number; readonly oldestAt: number | null } {
-    const since = now - line.windowMs;
-    const first = this.#firstSpent.get({ tenant, ...nameOf(line), since });
-    if (first === undefined) return { spent: 0, sumBefore: 0, oldestAt: null };
-    const sumBefore = integerOf(first, 'sum') - integerOf(first, 'amount');
-    const spent = this.#spent(tenant, line) - sumBefore;
-    return { spent, sumBefore, oldestAt: integerOf(first, 'settled_at') };
-  }
-
-  /** The first line that would pass its max if `proposal` reserved all of them now. */
-  findExceeded(
-    tenant: TenantId,
-    lines: readonly BudgetLine[],
-    now: number,
-    proposal: ProposalId,
-  ): { readonly line: BudgetLine; readonly used: number } | undefined {
-    for (const line of lines) {
-      assert(Number.isSafeInteger(line.amount) && line.amount >= 0, 'an amount is a count');
-      const used = this.used(tenant, line, now, proposal);
-      if (used + line.amount > line.max) return { line, used };
-    }
-    return undefined;
-  }
-
-  /**
-   * Reserves lines that `findExceeded` let pass. What the same proposal has reserved already is
-   * replaced and not added to: it takes effect at most once.
-   */
-  reserve(tenant: TenantId, proposal: ProposalId, lines: readonly BudgetLine[]): void {
-    const names = new Set(lines.map((line) => JSON.stringify(nameOf(line))));
-    assert(names.size === lines.length, 'no budget line comes twice');
-    for (const line of lines) {
-      this.#reserve.run({ tenant, proposal, ...nameOf(line), amount: line.amount });
-    }
-  }
-
-  /** What the proposal has reserved becomes spent, now. */
-  settle(tenant: TenantId, proposal: ProposalId, now: number): void {
-    const held = this.#held.all(tenant, proposal);
-    if (held.length === 0) return;
-    for (const row of held) {
-      const line = lineOf(row);
-      const amount = integerOf(row, 'amount');
-      const sum = this.#sumWith(tenant, line, amount, now);
-      this.#spend.run({ tenant, ...line, now, amount, sum });
-    }
-    this.#release.run(tenant, proposal);
-    this.#prune.run(tenant, now - BUDGET_WINDOWS_MS.day);
-  }
-
-  release(tenant: TenantId, proposal: ProposalId): void {
-    this.#release.run(tenant, proposal);
-  }
-
-  /**
-   * The sum that a spending of `amount` will carry. Before it would no longer be exact the line
-   * begins anew: what has left the window is dropped, and the sums count from the first that is left.
-   */
-  #sumWith(tenant: TenantId, line: Line, amount: number, now: number): number {
-    const sum = this.#spent(tenant, line) + amount;
-    if (Number.isSafeInteger(sum)) return sum;
-    const windowMs = BUDGET_WINDOWS_MS[windowOf(line)];
-    const { sumBefore } = this.#inWindow(tenant, { ...line, windowMs }, now);
-    this.#forget.run({ tenant, ...nameOf(line), until: now - windowMs });
-    this.#rebase.run({ tenant, ...nameOf(line), base: sumBefore });
-    const left = this.#spent(tenant, line) + amount;
-    assert(Number.isSafeInteger(left), 'no window holds more than a maximum that loads (G7)');
-    return left;
-  }
-
-  /** The sum that the line's latest spending carries. */
-  #spent(tenant: TenantId, line: Line): number {
-    const last = this.#lastSpent.get({ tenant, ...nameOf(line) });
-    return last === undefined ? 0 : integerOf(last, 'sum');
-  }
-}
-
-function windowOf({ window }: Line): BudgetWindow {
-  assert(window === 'minute' || window === 'hour' || window === 'day', 'a window of the model');
-  return window;
 }

@@ -1,8 +1,8 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { ProposalId, TenantId } from '../../model/ids.ts';
 import type { Effect } from '../../model/plan.ts';
-import type { EffectLists, EffectSide } from './nested-effects.ts';
-import { Recent } from './recent.ts';
+import type { EffectLists, EffectSide } from '../state/nested-effects.ts';
+import { Recent } from '../state/recent.ts';
 import { textOf } from './rows.ts';
 
 /** What a row holds: the list of the whole, or those of a chain's steps and segments. */

@@ -1,12 +1,11 @@
-import { strict as assert } from 'node:assert';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { EntryBody } from '../../model/entry.ts';
 import type { Freeze } from '../../model/freeze.ts';
 import type { TenantId } from '../../model/ids.ts';
+import { anothers, parseFreeze } from '../state/records.ts';
+import type { FreezeRows } from '../state/tables.ts';
 import { integerOf, textOf } from './rows.ts';
 
-/** Freezes as their `freeze` and `release` entries fold to. */
-export class FreezeTable {
+export class FreezeTable implements FreezeRows {
   readonly #add: StatementSync;
   readonly #find: StatementSync;
   readonly #update: StatementSync;
@@ -34,17 +33,17 @@ export class FreezeTable {
     this.#add.run(tenant, freeze.id, freeze.releasedAt, JSON.stringify(freeze));
   }
 
-  /** Adds a voice; with the last one the freeze is released. */
-  speak(tenant: TenantId, entry: EntryBody & { type: 'release' }, at: number): void {
-    const { freezeId: id, by, source, missing } = entry;
+  find(tenant: TenantId, id: string): Freeze | undefined {
     const row = this.#find.get(tenant, id);
-    assert(row !== undefined, 'a release names a freeze of the tenant');
-    const freeze = parseFreeze(textOf(row, 'record'));
-    assert(freeze.releasedAt === null, 'a freeze is released once');
-    const voice = { by, ...(source === undefined ? {} : { source }), at };
-    const releasedAt = missing === undefined ? at : null;
-    const spoken = { ...freeze, releasedAt, voices: [...(freeze.voices ?? []), voice] };
-    this.#update.run(releasedAt, JSON.stringify(spoken), tenant, id);
+    return row === undefined ? undefined : parseFreeze(textOf(row, 'record'));
+  }
+
+  save(tenant: TenantId, freeze: Freeze): void {
+    this.#update.run(freeze.releasedAt, JSON.stringify(freeze), tenant, freeze.id);
+  }
+
+  inForce(tenant: TenantId): readonly Freeze[] {
+    return this.since(tenant, Infinity);
   }
 
   /**
@@ -57,13 +56,4 @@ export class FreezeTable {
       return integerOf(row, 'own') === 1 ? freeze : anothers(freeze);
     });
   }
-}
-
-function anothers({ id, scope, at, releasedAt }: Freeze): Freeze {
-  return { id, scope, reason: 'stopped by another tenant', by: 'another tenant', at, releasedAt };
-}
-
-function parseFreeze(text: string): Freeze {
-  // Written by the class above and by nothing else.
-  return JSON.parse(text) as Freeze;
 }

@@ -2,10 +2,10 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Digest } from '../../lib/canonical.ts';
 import { proposalId, type ProposalId, type TenantId } from '../../model/ids.ts';
 import type { KeyClaim } from '../../model/ports.ts';
+import type { KeyRows } from '../state/tables.ts';
 import { textOf, type Row } from './rows.ts';
 
-/** Who holds the keys that make a repeated write a no-op. Which holder counts is not decided here. */
-export class KeyTable {
+export class KeyTable implements KeyRows {
   readonly #derived: StatementSync;
   readonly #supplied: StatementSync;
   readonly #takeDerived: StatementSync;
@@ -31,7 +31,6 @@ export class KeyTable {
     );
   }
 
-  /** The proposal that took the derived key last, whatever became of it. */
   derived(tenant: TenantId, key: Digest): ProposalId | undefined {
     return holderOf(this.#derived.get(tenant, key));
   }

@@ -1,27 +1,12 @@
 import { strict as assert } from 'node:assert';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { proposalId, type ProposalId, type TenantId } from '../../model/ids.ts';
-import {
-  isLeased,
-  type Claimed,
-  type LeaseClaim,
-  type LeaseGuard,
-  type ProposalPlace,
-} from '../../model/lease.ts';
-import { isTerminal, type State } from '../../model/lifecycle.ts';
-import type { CommitConflict } from '../../model/ports.ts';
-import type { Proposal } from '../../model/proposal.ts';
+import type { Claimed, LeaseClaim, ProposalPlace } from '../../model/lease.ts';
+import type { State } from '../../model/lifecycle.ts';
+import { nextEpoch, type Lease, type LeaseRows } from '../state/leases.ts';
 import { integerOf, textOf } from './rows.ts';
 
-interface Lease {
-  readonly epoch: number;
-  /** Null: nobody's. */
-  readonly holder: string | null;
-  readonly until: number;
-}
-
-/** Who works on which proposal. A row ends with its proposal, and keeps the epoch until then. */
-export class LeaseTable {
+export class LeaseTable implements LeaseRows {
   readonly #now: () => number;
   readonly #find: StatementSync;
   readonly #save: StatementSync;
@@ -60,30 +45,24 @@ export class LeaseTable {
     );
   }
 
-  /** The conflict of a commit whose lease is another's; undefined where there is none. */
-  findLost(tenant: TenantId, guard: LeaseGuard): CommitConflict | undefined {
-    const { proposalId: id, holder, epoch } = guard;
-    const found = this.#read(tenant, id);
-    const isLost =
-      epoch === null
-        ? this.#isAnothers(found, holder)
-        : found?.epoch !== epoch || found.holder !== holder;
-    return isLost ? { kind: 'leased', proposalId: id, epoch: found?.epoch ?? 0 } : undefined;
+  now(): number {
+    return this.#now();
   }
 
-  /**
-   * Leaves a proposal as a commit with the guard does that found no conflict, save for `end`. Returns
-   * the epoch.
-   */
-  leave({ tenant, id, state }: Proposal, guard: LeaseGuard): number {
-    const epoch = guard.epoch ?? this.#nextEpoch(tenant, id);
-    if (isTerminal(state)) return epoch;
-    const holder = isLeased(state) ? guard.holder : null;
-    this.#save.run(tenant, id, epoch, holder, this.#now() + guard.forMs);
-    return epoch;
+  find(tenant: TenantId, id: ProposalId): Lease | undefined {
+    const row = this.#find.get(tenant, id);
+    if (row === undefined) return undefined;
+    return {
+      epoch: integerOf(row, 'epoch'),
+      holder: row['holder'] === null ? null : textOf(row, 'holder'),
+      until: integerOf(row, 'until'),
+    };
   }
 
-  /** For a proposal that is settled. */
+  save(tenant: TenantId, id: ProposalId, { epoch, holder, until }: Lease): void {
+    this.#save.run(tenant, id, epoch, holder, until);
+  }
+
   end(tenant: TenantId, id: ProposalId): void {
     this.#end.run(tenant, id);
   }
@@ -124,29 +103,10 @@ export class LeaseTable {
   }
 
   #take({ tenant, id }: ProposalPlace, { holder, forMs }: LeaseClaim): Claimed {
-    const found = this.#read(tenant, id);
-    const epoch = found?.holder === holder ? found.epoch : this.#nextEpoch(tenant, id);
-    this.#save.run(tenant, id, epoch, holder, this.#now() + forMs);
+    const found = this.find(tenant, id);
+    const epoch = found?.holder === holder ? found.epoch : nextEpoch(found);
+    this.save(tenant, id, { epoch, holder, until: this.#now() + forMs });
     return { tenant, id, epoch };
-  }
-
-  #nextEpoch(tenant: TenantId, id: ProposalId): number {
-    return (this.#read(tenant, id)?.epoch ?? 0) + 1;
-  }
-
-  #isAnothers(found: Lease | undefined, holder: string): boolean {
-    if (found === undefined || found.holder === null || found.holder === holder) return false;
-    return found.until > this.#now();
-  }
-
-  #read(tenant: TenantId, id: ProposalId): Lease | undefined {
-    const row = this.#find.get(tenant, id);
-    if (row === undefined) return undefined;
-    return {
-      epoch: integerOf(row, 'epoch'),
-      holder: row['holder'] === null ? null : textOf(row, 'holder'),
-      until: integerOf(row, 'until'),
-    };
   }
 }
 

@@ -3,19 +3,12 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Json } from '../../lib/json.ts';
 import type { EntryBody, EntryPosition, Payload, SealedEntry } from '../../model/entry.ts';
 import { tenantId, type TenantId } from '../../model/ids.ts';
-import type { StoredEntry, TreeState } from '../../model/ports.ts';
+import type { StoredEntry } from '../../model/ports.ts';
+import { EMPTY_LOG, type LogHead, type LogRows } from '../state/tables.ts';
 import { bytesOf, integerOf, textOf, type Row } from './rows.ts';
 
-/** A tenant's log before a commit: its tree, and the latest time that a commit carried. */
-export interface LogHead {
-  readonly tree: TreeState;
-  readonly latestAt: number;
-}
-
-const EMPTY: LogHead = { tree: { size: 0, range: [] }, latestAt: 0 };
-
 /** Entries, what lies beside them, and the state of each tenant's tree. */
-export class LogTable {
+export class LogTable implements LogRows {
   /** As they are within the present transaction; one process alone writes the file. */
   readonly #heads = new Map<TenantId, LogHead>();
   readonly #moved = new Set<TenantId>();
@@ -80,7 +73,6 @@ export class LogTable {
     return head;
   }
 
-  /** The last step of a change: it is not taken back with the change alone. */
   setHead(tenant: TenantId, head: LogHead): void {
     this.#heads.set(tenant, head);
     this.#moved.add(tenant);
@@ -103,7 +95,7 @@ export class LogTable {
 
   #readHead(tenant: TenantId): LogHead {
     const row = this.#head.get(tenant);
-    if (row === undefined) return EMPTY;
+    if (row === undefined) return EMPTY_LOG;
     const range = textOf(row, 'range');
     return {
       tree: { size: integerOf(row, 'size'), range: range === '' ? [] : range.split(' ') },
@@ -119,7 +111,6 @@ export class LogTable {
     });
   }
 
-  /** How many entries the act has. */
   step(tenant: TenantId, act: string): number {
     return integerOf(this.#step.get(tenant, act) ?? {}, 'step');
   }
@@ -129,7 +120,6 @@ export class LogTable {
     return row === undefined ? undefined : textOf(row, 'leaf_hash');
   }
 
-  /** Leaf hash of the act's latest entry, of one type where `type` is given; empty without one. */
   latestLeafHash(tenant: TenantId, act: string, type?: EntryBody['type']): string {
     const row =
       type === undefined

@@ -2,18 +2,19 @@ import { strict as assert } from 'node:assert';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { proposalId, type ProposalId, type TenantId } from '../../model/ids.ts';
 import { STATES, type State } from '../../model/lifecycle.ts';
-import type { Effect } from '../../model/plan.ts';
 import { PAGE_MAX, type ProposalFilter } from '../../model/ports.ts';
 import type { Proposal } from '../../model/proposal.ts';
-import { EffectTable } from './effects.ts';
 import {
   EFFECT_SIDES,
   nestedEffects,
   withNested,
   withoutNested,
   type EffectSide,
-} from './nested-effects.ts';
-import { Recent } from './recent.ts';
+} from '../state/nested-effects.ts';
+import { Recent } from '../state/recent.ts';
+import { bareOf, parseProposal, withEffects } from '../state/records.ts';
+import type { ProposalRows, Standing } from '../state/tables.ts';
+import { EffectTable } from './effects.ts';
 import { textOf, type Row } from './rows.ts';
 
 /** After every id: ids are ASCII. */
@@ -22,8 +23,8 @@ const AFTER_ALL = '\u{10ffff}';
 /** How much of records is kept parsed, by the length of their texts. */
 const RECENT_CHARACTERS_MAX = 16 * 1024 * 1024;
 
-/** Proposals as their entries fold to (G5); columns beside the record follow from it. */
-export class ProposalTable {
+/** Columns beside the record follow from it. */
+export class ProposalTable implements ProposalRows {
   readonly effects: EffectTable;
   /** Without effects, but those of an older record's parts; a journey reads its record at each of its steps. */
   readonly #recent = new Recent<Proposal>(RECENT_CHARACTERS_MAX);
@@ -78,6 +79,10 @@ export class ProposalTable {
     return stored && withoutNested(stored);
   }
 
+  standing(tenant: TenantId, id: ProposalId): Standing | undefined {
+    return this.#stored(tenant, id);
+  }
+
   #stored(tenant: TenantId, id: ProposalId): Proposal | undefined {
     const key = `${tenant}/${id}`;
     const recent = this.#recent.get(key);
@@ -85,7 +90,7 @@ export class ProposalTable {
     const row = this.#record.get(tenant, id);
     if (row === undefined) return undefined;
     const text = textOf(row, 'record');
-    const proposal = parseRecord(text);
+    const proposal = parseProposal(text);
     this.#recent.set(key, proposal, text.length);
     return proposal;
   }
@@ -134,12 +139,10 @@ export class ProposalTable {
     return this.#oldest.all(tenant, state, limit).map(idOf);
   }
 
-  /** Writes the fold of a proposal's entries; `before` is what was stored, `undefined` for none. */
   save(proposal: Proposal, before: Proposal | undefined): void {
     const { tenant, id, state, proposer } = proposal;
     const agent = proposer.kind === 'agent' ? proposer.name : null;
-    const none = (): readonly Effect[] => [];
-    const bare = withoutNested(withEffects(proposal, none, none));
+    const bare = bareOf(proposal);
     const record = JSON.stringify(bare);
     this.#save.run(tenant, id, state, agent, record);
     this.#recent.set(`${tenant}/${id}`, bare, record.length);
@@ -158,37 +161,6 @@ export class ProposalTable {
       this.effects.writeParts(tenant, id, side, lists);
     }
   }
-}
-
-function withEffects(
-  proposal: Proposal,
-  ofPlan: () => readonly Effect[],
-  ofOutcome: () => readonly Effect[],
-): Proposal {
-  const { assessment, outcome } = proposal;
-  return {
-    ...proposal,
-    assessment: assessment && {
-      ...assessment,
-      plan: { ...assessment.plan, effects: ofPlan() },
-    },
-    // Null says that the plan's effects are the outcome's too, and stays.
-    outcome: outcome && { ...outcome, effects: outcome.effects && ofOutcome() },
-  };
-}
-
-function parseRecord(text: string): Proposal {
-  // Written by `save` above and by nothing else.
-  const stored = JSON.parse(text) as Proposal;
-  const { draft } = stored;
-  // JSON leaves out members that are undefined; the type has them.
-  const { reason, idempotencyKey, run, compensates } = draft;
-  return {
-    ...stored,
-    // Absent in a record of before there were references.
-    references: stored.references ?? [],
-    draft: { ...draft, reason, idempotencyKey, run, compensates },
-  };
 }
 
 function idOf(row: Row): ProposalId {

@@ -1,6 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite';
+import { Budgets } from '../state/budgets.ts';
+import type { Tables } from '../state/tables.ts';
 import { BaselineTable } from './baselines.ts';
-import { BudgetTable } from './budgets.ts';
+import { BudgetReads, BudgetTable } from './budgets.ts';
 import { CredentialTable } from './credentials.ts';
 import { FreezeTable } from './freezes.ts';
 import { KeyTable } from './keys.ts';
@@ -9,11 +11,11 @@ import { LogTable } from './log.ts';
 import { ProposalTable } from './proposals.ts';
 
 /** One class per table, or per two that are only used together; statements are prepared once. */
-export interface Tables {
+export interface SqliteTables extends Tables {
   readonly log: LogTable;
   readonly proposals: ProposalTable;
   readonly keys: KeyTable;
-  readonly budgets: BudgetTable;
+  readonly budgetReads: BudgetReads;
   readonly baselines: BaselineTable;
   readonly freezes: FreezeTable;
   readonly credentials: CredentialTable;
@@ -21,12 +23,14 @@ export interface Tables {
 }
 
 /** `now` is the clock of the leases, in ms. */
-export function openTables(database: DatabaseSync, now: () => number): Tables {
+export function openTables(database: DatabaseSync, now: () => number): SqliteTables {
+  const budgets = new BudgetTable(database);
   return {
     log: new LogTable(database),
     proposals: new ProposalTable(database),
     keys: new KeyTable(database),
-    budgets: new BudgetTable(database),
+    budgets: new Budgets(budgets),
+    budgetReads: new BudgetReads(database, budgets),
     baselines: new BaselineTable(database),
     freezes: new FreezeTable(database),
     credentials: new CredentialTable(database),

@@ -21,18 +21,34 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** Carries out a batch, in its order; throws, or rejects, where none of it was committed. */
+export type RunBatch = (
+  changes: readonly Change[],
+) => readonly Settled[] | Promise<readonly Settled[]>;
+
+export interface QueueBounds {
+  /** How many changes share a transaction at most; absent: 64. */
+  readonly batchMax?: number;
+  /** How many batches are under way at once at most, where a batch is waited for; absent: 1. */
+  readonly runningMax?: number;
+}
+
 /**
  * Group commit: changes that arrive in one turn of the event loop share a transaction and so a
  * sync of the disk. Nobody is answered before that transaction is durable.
  */
 export class CommitQueue {
-  readonly #run: (changes: readonly Change[]) => readonly Settled[];
+  readonly #run: RunBatch;
+  readonly #batchMax: number;
+  readonly #runningMax: number;
+  readonly #running = new Set<Promise<void>>();
   #waiting: Waiting[] = [];
   #isScheduled = false;
 
-  /** `run` carries out a batch; it throws where none of it was committed. */
-  constructor(run: (changes: readonly Change[]) => readonly Settled[]) {
+  constructor(run: RunBatch, { batchMax = BATCH_MAX, runningMax = 1 }: QueueBounds = {}) {
     this.#run = run;
+    this.#batchMax = batchMax;
+    this.#runningMax = runningMax;
   }
 
   /** Rejects with `too-many-requests` where the queue is full; the change is then not written. */
@@ -47,13 +63,20 @@ export class CommitQueue {
     return promise;
   }
 
-  /** Carries out everything that waits, before it returns. */
-  drain(): void {
-    while (this.#waiting.length > 0) this.#flush();
+  /**
+   * Carries out everything that waits. Where no batch has to be waited for, all is done when the call
+   * returns its promise.
+   */
+  async drain(): Promise<void> {
+    while (this.#waiting.length > 0 || this.#running.size > 0) {
+      if (this.#waiting.length > 0 && this.#running.size < this.#runningMax) this.#flush();
+      else await Promise.race(this.#running);
+    }
   }
 
   #schedule(): void {
     if (this.#isScheduled || this.#waiting.length === 0) return;
+    if (this.#running.size >= this.#runningMax) return;
     this.#isScheduled = true;
     this.#gather(0, 1);
   }
@@ -65,27 +88,42 @@ export class CommitQueue {
   #gather(turns: number, found: number): void {
     setImmediate(() => {
       const count = this.#waiting.length;
-      if (count > found && count < BATCH_MAX && turns < GATHERING_TURNS_MAX) {
+      if (count > found && count < this.#batchMax && turns < GATHERING_TURNS_MAX) {
         this.#gather(turns + 1, count);
         return;
       }
       this.#isScheduled = false;
-      this.#flush();
+      if (this.#running.size < this.#runningMax) this.#flush();
       // The next batch in the next turn: between two, the process answers others.
       this.#schedule();
     });
   }
 
   #flush(): void {
-    const batch = this.#waiting.slice(0, BATCH_MAX);
+    const batch = this.#waiting.slice(0, this.#batchMax);
     if (batch.length === 0) return;
-    this.#waiting = this.#waiting.slice(BATCH_MAX);
+    this.#waiting = this.#waiting.slice(this.#batchMax);
+    const settle = (settled: readonly Settled[]): void => {
+      for (const [place, waiting] of batch.entries()) answer(waiting, settled[place]);
+    };
+    const refuse = (error: unknown): void => {
+      for (const waiting of batch) waiting.reject(error);
+    };
     try {
       const settled = this.#run(batch.map((waiting) => waiting.change));
-      for (const [place, waiting] of batch.entries()) answer(waiting, settled[place]);
+      if (settled instanceof Promise) this.#wait(settled.then(settle, refuse));
+      else settle(settled);
     } catch (error) {
-      for (const waiting of batch) waiting.reject(error);
+      refuse(error);
     }
+  }
+
+  #wait(batch: Promise<void>): void {
+    const running = batch.finally(() => {
+      this.#running.delete(running);
+      this.#schedule();
+    });
+    this.#running.add(running);
   }
 }
 

@@ -6,6 +6,7 @@ import { activeFreeze, type FreezeSubject } from '../../model/freeze.ts';
 import type { ProposalId, TenantId } from '../../model/ids.ts';
 import { isWithoutEffect } from '../../model/lifecycle.ts';
 import type { Change, CommitConflict, KeyClaim } from '../../model/ports.ts';
+import { findLostLease } from './leases.ts';
 import type { Tables } from './tables.ts';
 
 /** Returns the first conflict of a change: lease, steps, policy, freezes, keys, budgets, paces. */
@@ -16,7 +17,7 @@ export function findConflict(
 ): CommitConflict | undefined {
   const { tenant, guard } = change;
   return (
-    (guard?.lease && tables.leases.findLost(tenant, guard.lease)) ??
+    (guard?.lease && findLostLease(tables.leases, tenant, guard.lease)) ??
     findMovedStep(tables, change) ??
     findMovedPolicy(tables, change) ??
     (guard?.notFrozen && findFrozen(tables, tenant, guard.notFrozen)) ??
@@ -31,7 +32,7 @@ export function findConflict(
  * take effect, or did at or after `appliedSince`. One that ended without effect holds nothing.
  */
 export function heldKey(
-  tables: Tables,
+  tables: Pick<Tables, 'keys' | 'proposals'>,
   tenant: TenantId,
   claim: Pick<KeyClaim, 'keys' | 'appliedSince'>,
   except?: ProposalId,
@@ -44,13 +45,13 @@ export function heldKey(
 }
 
 function holderOf(
-  tables: Tables,
+  tables: Pick<Tables, 'keys' | 'proposals'>,
   tenant: TenantId,
   key: Digest,
   appliedSince: number,
 ): ProposalId | undefined {
   const id = tables.keys.derived(tenant, key);
-  const holder = id && tables.proposals.findWithoutEffects(tenant, id);
+  const holder = id && tables.proposals.standing(tenant, id);
   if (holder === undefined || isWithoutEffect(holder.state)) return undefined;
   const isPast = holder.settledAt !== null && holder.settledAt < appliedSince;
   return holder.state === 'applied' && isPast ? undefined : holder.id;
@@ -75,7 +76,7 @@ function findFrozen(
   tenant: TenantId,
   subject: FreezeSubject,
 ): CommitConflict | undefined {
-  const freeze = activeFreeze(tables.freezes.since(tenant, Infinity), subject);
+  const freeze = activeFreeze(tables.freezes.inForce(tenant), subject);
   return freeze && { kind: 'frozen', freeze };
 }
 

@@ -1,13 +1,14 @@
 import { strict as assert } from 'node:assert';
+import { learn, type Baseline, type BaselineSubject } from '../../model/baseline.ts';
 import { baselineFacts, type TaughtFact } from '../../model/baseline-fact.ts';
-import { proposalId, type TenantId } from '../../model/ids.ts';
+import { proposalId, type CredentialId, type TenantId } from '../../model/ids.ts';
 import type { EntryBody } from '../../model/entry.ts';
 import type { LeaseGuard } from '../../model/lease.ts';
 import { isTerminal } from '../../model/lifecycle.ts';
 import type { ActChange, Change, Commit, Random, Sequencer, TreeState } from '../../model/ports.ts';
 import { begin, fold, type EntryPlace, type Proposal } from '../../model/proposal.ts';
 import { findConflict } from './guards.ts';
-import type { LeaseTable } from './leases.ts';
+import { leaveLease, type LeaseRows } from './leases.ts';
 import type { Tables } from './tables.ts';
 
 /** What turns bodies into leaves, and the randomness that it needs. */
@@ -57,14 +58,14 @@ export function applyChange(tables: Tables, sealing: Sealing, change: Change): C
 
 /** Leaves the leases as the change asks; what is settled has none. Returns the epoch, if one was asked. */
 function leave(
-  leases: LeaseTable,
+  leases: LeaseRows,
   proposals: readonly Proposal[],
   guard: LeaseGuard | undefined,
 ): number | undefined {
   const settled = proposals.filter(({ state }) => isTerminal(state));
   const kept = guard && proposals.find(({ id }) => id === guard.proposalId);
   assert(guard === undefined || kept !== undefined, 'a lease is of a proposal that is changed');
-  const epoch = guard && kept && leases.leave(kept, guard);
+  const epoch = guard && kept && leaveLease(leases, kept, guard);
   for (const { tenant, id } of settled) leases.end(tenant, id);
   return epoch;
 }
@@ -107,7 +108,7 @@ function writeAct(
   if (proposal === before) return { tree, entries, proposal: undefined };
   assert(proposal?.step === act.expectStep + act.entries.length, 'record and log agree (G5)');
   tables.proposals.save(proposal, before);
-  tables.baselines.learn(tenant, taught);
+  learnFacts(tables, tenant, taught);
   return { tree, entries, proposal };
 }
 
@@ -177,10 +178,10 @@ function foldOther(tables: Tables, tenant: TenantId, body: EntryBody, at: number
     case 'freeze':
       return tables.freezes.add(tenant, body.freeze);
     case 'release':
-      return tables.freezes.speak(tenant, body, at);
+      return speak(tables, tenant, body, at);
     case 'credential':
       if (body.change === 'added') return tables.credentials.add(tenant, body.credential);
-      return tables.credentials.revoke(tenant, body.credential.id, at);
+      return revoke(tables, tenant, body.credential.id, at);
     case 'proposal':
     case 'preview':
     case 'decision':
@@ -190,4 +191,37 @@ function foldOther(tables: Tables, tenant: TenantId, body: EntryBody, at: number
     case 'rollback':
       throw new assert.AssertionError({ message: `a ${body.type} entry outside a proposal` });
   }
+}
+
+/** Adds a voice; with the last one the freeze is released. */
+function speak(
+  { freezes }: Tables,
+  tenant: TenantId,
+  entry: EntryBody & { type: 'release' },
+  at: number,
+): void {
+  const { freezeId: id, by, source, missing } = entry;
+  const freeze = freezes.find(tenant, id);
+  assert(freeze !== undefined, 'a release names a freeze of the tenant');
+  assert(freeze.releasedAt === null, 'a freeze is released once');
+  const voice = { by, ...(source === undefined ? {} : { source }), at };
+  const releasedAt = missing === undefined ? at : null;
+  freezes.save(tenant, { ...freeze, releasedAt, voices: [...(freeze.voices ?? []), voice] });
+}
+
+function revoke({ credentials }: Tables, tenant: TenantId, id: CredentialId, at: number): void {
+  const found = credentials.find(id);
+  assert(found?.tenant === tenant, 'a revocation names a credential of the tenant');
+  credentials.save(tenant, { ...found.credential, revokedAt: at });
+}
+
+/** Folds facts in, in the order of their entries. */
+function learnFacts({ baselines }: Tables, tenant: TenantId, taught: readonly TaughtFact[]): void {
+  const learned = new Map<string, { subject: BaselineSubject; baseline: Baseline }>();
+  for (const { subject, fact } of taught) {
+    const name = JSON.stringify([subject.agent, subject.target, subject.operation]);
+    const known = learned.get(name)?.baseline ?? baselines.find(tenant, subject);
+    learned.set(name, { subject, baseline: learn(known, fact) });
+  }
+  for (const { subject, baseline } of learned.values()) baselines.save(tenant, subject, baseline);
 }
