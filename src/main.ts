@@ -277,9 +277,6 @@ async function statusOf(
   };
 }
 
-/** Waiting proposals are counted up to this. */
-const WAITING_COUNTED_MAX = 10_000;
-
 async function levelOf(
   { store, tenant, clock }: Ground,
   configuration: ConfigurationInForce,
@@ -287,7 +284,7 @@ async function levelOf(
 ): Promise<Level> {
   const freezes = await store.freezes(tenant, clock.now());
   return {
-    waiting: (await store.inStates(['waiting'], WAITING_COUNTED_MAX)).length,
+    waiting: await store.countInStates(tenant, ['waiting']),
     stops: freezes.filter(({ releasedAt }) => releasedAt === null).length,
     ledgerSize: (await store.tree(tenant)).size,
     isPolicyStale: configuration.problem() !== null,

@@ -7,14 +7,14 @@ import type { Proposal } from '../model/proposal.ts';
 import { assess, assessmentOf } from './assess.ts';
 import { decideAgain } from './commit.ts';
 import { execute, settle, type Executed } from './execute.ts';
-import { expireIfDue } from './expire.ts';
+import { expireDue } from './expire.ts';
 import { intendAgain } from './intend.ts';
 import { planRequest, targetOf, type Journey } from './journey.ts';
 import { outcomeOf } from './outcome.ts';
 import { reconcile } from './reconcile.ts';
 import { compensatedBy } from './rollback.ts';
 
-/** How many proposals one tick looks at, per kind of work. */
+/** How many open proposals one tick looks at. */
 const TICK_PROPOSALS_MAX = 500;
 
 /** Goes on from a decision that is durable: carries out, or tells people. */
@@ -112,12 +112,7 @@ export async function tick(journey: Journey): Promise<void> {
     await journey.inFlight.during(id, () => takeUp(journey, tenant, id)).catch(leave);
     journey.watch.changed(id);
   }
-  for (const { tenant, id } of await store.inStates(['waiting'], TICK_PROPOSALS_MAX)) {
-    const proposal = await store.proposal(tenant, id);
-    if (proposal === undefined) continue;
-    await expireIfDue(journey, proposal).catch(leave);
-    journey.watch.changed(id);
-  }
+  await expireDue(journey, { expired: (id) => journey.watch.changed(id), leave });
   if (bugs.length > 0) throw new AggregateError(bugs, 'a proposal could not be taken up');
 }
 

@@ -59,7 +59,7 @@ export interface SignalOptions {
 
 /** How things stand now. */
 export interface Level {
-  /** Proposals that wait for people, counted up to a bound of the caller's. */
+  /** Proposals that wait for people. */
   readonly waiting: number;
   /** Stops that are on. */
   readonly stops: number;

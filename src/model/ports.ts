@@ -527,6 +527,18 @@ export interface Store {
   release(holder: string, proposals: readonly ProposalPlace[]): Promise<void>;
   /** Leaves to nobody what any run of this gateway held: `gateway/…`. For one that starts. */
   endLeases(gateway: string): Promise<void>;
+  /** How many proposals of the tenant are in these states. */
+  countInStates(tenant: TenantId, states: readonly State[]): Promise<number>;
+  /**
+   * Waiting proposals that are to be looked at by `now`, the longest due first, at most `limit`: at
+   * their `expiresAt`, or at the time that `putOff` gave.
+   */
+  due(now: number, limit: number): Promise<readonly ProposalPlace[]>;
+  /**
+   * Says of proposals that are still waiting when they are due; of others nothing. A hint and no
+   * entry: where it is lost they are looked at sooner.
+   */
+  putOff(looks: readonly (ProposalPlace & { readonly until: number })[]): Promise<void>;
   /** How many entries an act has; 0 where there is none. */
   actStep(tenant: TenantId, act: string): Promise<number>;
   /** The act's last entry. */

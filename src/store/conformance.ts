@@ -3,6 +3,7 @@ import { describe } from 'node:test';
 import { testBaselines } from './conformance/baselines.ts';
 import { testBudgets } from './conformance/budgets.ts';
 import { testChains } from './conformance/chains.ts';
+import { testDeadlines } from './conformance/deadlines.ts';
 import { testEntries } from './conformance/entries.ts';
 import { testKeys } from './conformance/keys.ts';
 import { testLeases } from './conformance/leases.ts';
@@ -23,6 +24,7 @@ export function testStore(name: string, open: OpenStore, ledger: Ledger = testLe
     describe('baselines', () => testBaselines(test));
     describe('freezes', () => testFreezes(test));
     describe('credentials', () => testCredentials(test));
+    describe('deadlines', () => testDeadlines(test));
     describe('reads', () => testReads(test));
   });
 }

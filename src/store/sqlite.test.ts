@@ -22,6 +22,7 @@ import {
 } from './conformance/chains.ts';
 import {
   ACME,
+  NOW,
   beginChange,
   effectsOf,
   goOn,
@@ -350,6 +351,24 @@ describe('sqlite disk', () => {
       await reopened.close();
     },
   );
+});
+
+describe('sqlite of a former version', () => {
+  fileTest('what waited before there were deadlines is due at its own', async (folder) => {
+    const [present, former] = [join(folder, 'present.db'), join(folder, 'former.db')];
+    const store = await open(present);
+    for (const [number, state] of (['waiting', 'applied', 'waiting'] as const).entries()) {
+      await committed(store, beginChange(proposalOf(number), state));
+    }
+    const due = await store.due(NOW + 60_000, 10);
+    assert.equal(due.length, 2);
+    await store.close();
+    asFormerVersion(present, former, []);
+    const moved = await open(former);
+    assert.deepEqual(await moved.due(NOW + 59_999, 10), []);
+    assert.deepEqual(await moved.due(NOW + 60_000, 10), due);
+    await moved.close();
+  });
 });
 
 describe('sqlite crash', () => {

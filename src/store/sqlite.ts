@@ -175,6 +175,20 @@ export class SqliteStore implements Store {
     return this.#alone(({ leases }) => leases.endAll(gateway));
   }
 
+  countInStates(tenant: TenantId, states: readonly State[]): Promise<number> {
+    return this.#read(({ proposals }) =>
+      [...new Set(states)].reduce((sum, state) => sum + proposals.count(tenant, state), 0),
+    );
+  }
+
+  due(now: number, limit: number): ReturnType<Store['due']> {
+    return this.#read(({ deadlines }) => deadlines.due(now, limit));
+  }
+
+  putOff(looks: Parameters<Store['putOff']>[0]): Promise<void> {
+    return this.#alone(({ deadlines }) => deadlines.putOff(looks));
+  }
+
   actStep(tenant: TenantId, act: string): Promise<number> {
     return this.#read(({ log }) => log.step(tenant, act));
   }
@@ -233,6 +247,7 @@ export class SqliteStore implements Store {
     return this.#guarded(() => this.#batch.run(changes));
   }
 
+  /** Writes; once the disk has let a transaction down nothing is written any more. */
   #guarded<Answer>(write: () => Answer): Answer {
     if (this.#unusable !== undefined) throw this.#unusable;
     try {

@@ -173,4 +173,19 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
     FOREIGN KEY (tenant, proposal) REFERENCES proposals (tenant, id)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- When a waiting proposal is next looked at: when its people are out of time, or later where a stop
+  -- holds its deadline up. Apart from the record, because it is looked up each second.
+  CREATE TABLE deadlines (
+    tenant TEXT NOT NULL,
+    proposal TEXT NOT NULL,
+    due_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, proposal),
+    FOREIGN KEY (tenant, proposal) REFERENCES proposals (tenant, id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX deadlines_by_time ON deadlines (due_at, tenant, proposal);
+  INSERT INTO deadlines (tenant, proposal, due_at)
+    SELECT tenant, id, json_extract(record, '$.expiresAt') FROM proposals
+    WHERE state = 'waiting' AND json_extract(record, '$.expiresAt') IS NOT NULL;
+  `,
 ];

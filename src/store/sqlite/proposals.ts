@@ -15,7 +15,7 @@ import { Recent } from '../state/recent.ts';
 import { bareOf, parseProposal, withEffects } from '../state/records.ts';
 import type { ProposalRows, Standing } from '../state/tables.ts';
 import { EffectTable } from './effects.ts';
-import { textOf, type Row } from './rows.ts';
+import { integerOf, textOf, type Row } from './rows.ts';
 
 /** After every id: ids are ASCII. */
 const AFTER_ALL = '\u{10ffff}';
@@ -34,6 +34,7 @@ export class ProposalTable implements ProposalRows {
   readonly #newestOfAgent: StatementSync;
   readonly #newestOfRun: StatementSync;
   readonly #oldest: StatementSync;
+  readonly #count: StatementSync;
 
   constructor(database: DatabaseSync) {
     this.effects = new EffectTable(database);
@@ -54,6 +55,9 @@ export class ProposalTable implements ProposalRows {
       ORDER BY id DESC LIMIT ?`);
     this.#oldest = database.prepare(
       'SELECT id FROM proposals WHERE tenant = ? AND state = ? ORDER BY id LIMIT ?',
+    );
+    this.#count = database.prepare(
+      'SELECT count(*) AS count FROM proposals WHERE tenant = ? AND state = ?',
     );
   }
 
@@ -137,6 +141,10 @@ export class ProposalTable implements ProposalRows {
   /** Oldest first. */
   inState(tenant: TenantId, state: State, limit: number): readonly ProposalId[] {
     return this.#oldest.all(tenant, state, limit).map(idOf);
+  }
+
+  count(tenant: TenantId, state: State): number {
+    return integerOf(this.#count.get(tenant, state) ?? {}, 'count');
   }
 
   save(proposal: Proposal, before: Proposal | undefined): void {

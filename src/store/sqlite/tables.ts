@@ -4,6 +4,7 @@ import type { Tables } from '../state/tables.ts';
 import { BaselineTable } from './baselines.ts';
 import { BudgetReads, BudgetTable } from './budgets.ts';
 import { CredentialTable } from './credentials.ts';
+import { DeadlineTable } from './deadlines.ts';
 import { FreezeTable } from './freezes.ts';
 import { KeyTable } from './keys.ts';
 import { LeaseTable } from './leases.ts';
@@ -14,6 +15,7 @@ import { ProposalTable } from './proposals.ts';
 export interface SqliteTables extends Tables {
   readonly log: LogTable;
   readonly proposals: ProposalTable;
+  readonly deadlines: DeadlineTable;
   readonly keys: KeyTable;
   readonly budgetReads: BudgetReads;
   readonly baselines: BaselineTable;
@@ -28,6 +30,7 @@ export function openTables(database: DatabaseSync, now: () => number): SqliteTab
   return {
     log: new LogTable(database),
     proposals: new ProposalTable(database),
+    deadlines: new DeadlineTable(database),
     keys: new KeyTable(database),
     budgets: new Budgets(budgets),
     budgetReads: new BudgetReads(database, budgets),

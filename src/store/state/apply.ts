@@ -9,7 +9,7 @@ import type { ActChange, Change, Commit, Random, Sequencer, TreeState } from '..
 import { begin, fold, type EntryPlace, type Proposal } from '../../model/proposal.ts';
 import { findConflict } from './guards.ts';
 import { leaveLease, type LeaseRows } from './leases.ts';
-import type { Tables } from './tables.ts';
+import type { DeadlineRows, Tables } from './tables.ts';
 
 /** What turns bodies into leaves, and the randomness that it needs. */
 export interface Sealing {
@@ -108,6 +108,7 @@ function writeAct(
   if (proposal === before) return { tree, entries, proposal: undefined };
   assert(proposal?.step === act.expectStep + act.entries.length, 'record and log agree (G5)');
   tables.proposals.save(proposal, before);
+  followDeadline(tables.deadlines, proposal, before);
   learnFacts(tables, tenant, taught);
   return { tree, entries, proposal };
 }
@@ -224,4 +225,23 @@ function learnFacts({ baselines }: Tables, tenant: TenantId, taught: readonly Ta
     learned.set(name, { subject, baseline: learn(known, fact) });
   }
   for (const { subject, baseline } of learned.values()) baselines.save(tenant, subject, baseline);
+}
+
+/** Follows a proposal into and out of waiting. */
+function followDeadline(
+  deadlines: DeadlineRows,
+  proposal: Proposal,
+  before: Proposal | undefined,
+): void {
+  const { tenant, id } = proposal;
+  const dueAt = dueAtOf(proposal);
+  const earlier = before === undefined ? null : dueAtOf(before);
+  // One whose deadline stands keeps what it was put off by.
+  if (dueAt === earlier) return;
+  if (dueAt === null) deadlines.drop(tenant, id);
+  else deadlines.set(tenant, id, dueAt);
+}
+
+function dueAtOf({ state, expiresAt }: Proposal): number | null {
+  return state === 'waiting' ? expiresAt : null;
 }

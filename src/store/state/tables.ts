@@ -15,6 +15,7 @@ import type { LeaseRows } from './leases.ts';
 export interface Tables {
   readonly log: LogRows;
   readonly proposals: ProposalRows;
+  readonly deadlines: DeadlineRows;
   readonly keys: KeyRows;
   readonly budgets: Budgets;
   readonly baselines: BaselineRows;
@@ -56,6 +57,12 @@ export interface ProposalRows {
   standing(tenant: TenantId, id: ProposalId): Standing | undefined;
   /** Writes the fold of a proposal's entries; `before` is what was stored, `undefined` for none. */
   save(proposal: Proposal, before: Proposal | undefined): void;
+}
+
+/** When waiting proposals are next looked at. */
+export interface DeadlineRows {
+  set(tenant: TenantId, id: ProposalId, dueAt: number): void;
+  drop(tenant: TenantId, id: ProposalId): void;
 }
 
 /** Who holds the keys that make a repeated write a no-op. Which holder counts is not decided here. */
