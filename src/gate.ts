@@ -22,8 +22,10 @@ import {
   decideAndCommit,
   decisionEntry,
   earlyDecision,
+  policyInForce,
   ROUNDS_MAX,
   underStop,
+  type InForce,
 } from './gate/commit.ts';
 import { decide } from './gate/decide.ts';
 import { endWaiting, expireIfDue } from './gate/expire.ts';
@@ -61,6 +63,7 @@ import type { EntryBody } from './model/entry.ts';
 import { activeFreeze, type Freeze, type FreezeScope } from './model/freeze.ts';
 import { newProposalId, type FreezeId, type ProposalId } from './model/ids.ts';
 import { isCancellable } from './model/lifecycle.ts';
+import type { Policy } from './model/policy.ts';
 import type { Commit, Compensated, ProposalFilter } from './model/ports.ts';
 import type { Principal } from './model/principal.ts';
 import { Problem } from './model/problem.ts';
@@ -179,14 +182,15 @@ export function openGate(ports: GatePorts, settings: GateSettings): OpenGate {
 
 async function propose(journey: Journey, principal: Principal, draft: Draft): Promise<Result> {
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
-    const admitted = await admitDraft(journey, principal, draft);
+    const inForce = await policyInForce(journey, principal.tenant);
+    const admitted = await admitDraft(journey, principal, draft, inForce.policy);
     if (admitted.kind === 'replay') {
       const first = await visible(journey.store, principal, admitted.id);
       return answer(journey.store, journey.links, first, { replayed: true });
     }
     const compensated = await compensatedBy(journey.store, principal.tenant, draft);
     const ended = await journey.inFlight.during(admitted.id, () =>
-      beginProposal(journey, principal, admitted, compensated),
+      beginProposal(journey, principal, { admitted, compensated, inForce }),
     );
     journey.watch.changed(admitted.id);
     if (ended !== null) return answer(journey.store, journey.links, ended.proposal);
@@ -194,8 +198,12 @@ async function propose(journey: Journey, principal: Principal, draft: Draft): Pr
   throw contended();
 }
 
-function admitDraft(journey: Journey, principal: Principal, draft: Draft): Promise<Admitted> {
-  const policy = journey.policy();
+function admitDraft(
+  journey: Journey,
+  principal: Principal,
+  draft: Draft,
+  policy: Policy,
+): Promise<Admitted> {
   return admit(journey, principal, draft, {
     duplicateWindowMs: policy.duplicates.windowMs,
     isRepeatable: ({ target, operation }) =>
@@ -212,21 +220,27 @@ function admitDraft(journey: Journey, principal: Principal, draft: Draft): Promi
 async function beginProposal(
   journey: Journey,
   principal: Principal,
-  admitted: Admitted & { kind: 'new' },
-  compensated: Compensated | null,
+  fresh: {
+    readonly admitted: Admitted & { kind: 'new' };
+    readonly compensated: Compensated | null;
+    readonly inForce: InForce;
+  },
 ): Promise<Ended | null> {
-  const { id, entry, claim, duplicateOf } = admitted;
+  const { compensated, inForce } = fresh;
+  const { policy, logStep } = inForce;
+  const { id, entry, claim, duplicateOf } = fresh.admitted;
   const at = journey.clock.now();
   const proposal = begin(entry, { act: id, tenant: principal.tenant, at, index: -1 });
-  const fresh = { proposal, isNew: true, prefix: [entry], claim, compensated, duplicateOf };
+  const begun = { proposal, isNew: true, prefix: [entry], claim, compensated, duplicateOf };
   const ended = async (commit: Commit): Promise<Ended | null> => {
     if (commit.kind === 'conflict') return null;
     return afterDecision(journey, committedProposal(commit), compensated);
   };
-  const policy = journey.policy();
   const early = await earlyDecision(journey, policy, proposal, duplicateOf);
-  if (early !== undefined)
-    return ended(await commitSteps(journey, fresh, { entries: [decisionEntry(early)] }));
+  if (early !== undefined) {
+    const entries = [decisionEntry(early)];
+    return ended(await commitSteps(journey, begun, { entries, logStep }));
+  }
   const assessed = await assessHeld(
     { target: targetOf(journey, proposal), clock: journey.clock },
     { ...planRequest(policy, proposal, compensated), key: id },
@@ -235,10 +249,10 @@ async function beginProposal(
   );
   if (assessed.kind === 'refused') {
     const refusal = refusalEntry(proposal, policy, assessed, at);
-    return ended(await commitSteps(journey, fresh, { entries: [refusal] }));
+    return ended(await commitSteps(journey, begun, { entries: [refusal], logStep }));
   }
   const { assessment, held } = assessed;
-  const steps = { ...fresh, prefix: [entry, { type: 'preview', assessment }] } as const;
+  const steps = { ...begun, prefix: [entry, { type: 'preview', assessment }] } as const;
   if (held !== null) return decideHeld(journey, steps, held);
   return ended(await decideAndCommit(journey, steps));
 }
@@ -297,6 +311,8 @@ async function resolveDoubt(
 ): Promise<Result> {
   const operator = person(principal);
   withRole(operator, 'operator');
+  // Who may say so is said by the policy in force: a gateway that cannot go by it takes nobody's word.
+  await policyInForce(journey, operator.tenant);
   const proposal = await visible(journey.store, operator, id);
   if (journey.inFlight.has(id)) {
     throw new Problem('state-conflict', `${id} is being looked into right now; try again`);
@@ -322,7 +338,7 @@ async function preview(
   draft: Draft,
   signal: AbortSignal,
 ): Promise<Result> {
-  const policy = journey.policy();
+  const { policy } = await policyInForce(journey, principal.tenant);
   const at = journey.clock.now();
   const entry = proposalEntry(journey.targets, principal, draft);
   const act = newProposalId(at, journey.random.bytes(10));

@@ -15,11 +15,7 @@ import { createPublisher, type Publisher } from './ledger/publish.ts';
 import { createSequencer } from './ledger/sequencer.ts';
 import { createKeyFile, openSigner, originOf } from './ledger/signer.ts';
 import { Opened } from './main/closing.ts';
-import {
-  loadConfiguration,
-  openConfiguration,
-  type ConfigurationInForce,
-} from './main/configuration.ts';
+import { loadConfiguration } from './main/configuration.ts';
 import { openCredentials } from './main/credentials.ts';
 import { dependentsView } from './main/dependents.ts';
 import { SWEEP_MS, sweepEvidence } from './main/evidence-sweep.ts';
@@ -31,13 +27,15 @@ import {
   writePlace,
   type DataFolder,
 } from './main/folder.ts';
+import { openConfiguration, type ConfigurationInForce } from './main/in-force.ts';
+import { judgedInFile } from './main/judged.ts';
 import { listen } from './main/listen.ts';
 import { provideOperator } from './main/operator.ts';
 import { readLine } from './main/read-line.ts';
 import { operationsOf, resourcesOf } from './main/operations.ts';
 import { keepSwitch, type EmergencySwitch } from './main/switch.ts';
 import { applyOnHost, openPolicies, type HostApplied } from './main/policies.ts';
-import { commitLog, recordPolicy } from './main/policy-log.ts';
+import { commitLog } from './main/policy-log.ts';
 import {
   exporterFor,
   openSignals,
@@ -149,7 +147,12 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   const store = signals.store(bare.store);
   const ground = { ...bare, store };
   const configuration = await openConfiguration(
-    { ...ground, path: options.configPath, onChange: (line) => log(line, undefined) },
+    {
+      ...ground,
+      path: options.configPath,
+      judged: judgedInFile(folder.judged),
+      onChange: (line) => log(line, undefined),
+    },
     ground.configuration,
   );
   const first = configuration.current();
@@ -160,8 +163,8 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   const inView = keepTargets(ground, targets, log);
   const publisher = await openPublisher(ground);
   opened.add(() => publisher.publish());
-  await recordPolicy(ground, first);
-  await provideOperator({ ...ground, configuration: first }, false);
+  await configuration.begin();
+  await provideOperator({ ...ground, configuration: configuration.current() }, false);
 
   const find = (name: string): Target | undefined => targets.get(name);
   const targetsPort = { find, names: () => [...targets.keys()] };
@@ -178,6 +181,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
       },
       {
         policy: () => configuration.current().policy,
+        policyAt: (logStep) => configuration.policyAt(logStep),
         score: scoreOf,
         links: { human: () => null },
         isStoppedByFile: () => emergency.isOff(),
@@ -205,7 +209,11 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
       { ...ground, targets: targetsPort, pause: nextTurn },
       { configuration: () => configuration.current(), score: scoreOf },
     ),
-    credentials: openCredentials({ ...ground, configuration: () => configuration.current() }),
+    credentials: openCredentials({
+      ...ground,
+      configuration: () => configuration.current(),
+      follow: () => configuration.follow(),
+    }),
     policies: openPolicies(ground, configuration),
     operations: () => operationsOf(targets),
     resources: () => resourcesOf(targets),
@@ -367,10 +375,10 @@ const GATEWAY_ID = 'gateway-1';
 /** People are told by the inbox alone. */
 const SILENT: Notifier = { waiting: () => Promise.resolve() };
 
-/** The log's first entry, once. */
+/** The log's first entry, once: of two gateways that begin at the same time one makes it. */
 async function begin({ store, tenant, signer, clock }: Ground): Promise<void> {
   if ((await store.actStep(tenant, LOG_ACT)) > 0) return;
-  await commitLog({ store, clock, tenant }, [{ type: 'genesis', origin: signer.name }]);
+  await commitLog({ store, clock, tenant }, 0, { type: 'genesis', origin: signer.name });
 }
 
 /** What is kept in files beside the store. */

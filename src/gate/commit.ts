@@ -17,11 +17,17 @@ export const ROUNDS_MAX = 4;
 /** How long an attempt may run before another may take over. */
 const EXECUTION_MS_MAX = 60_000;
 
-export interface CommitPorts {
+export interface CommitPorts extends PolicyPorts {
   readonly store: Store;
   readonly targets: Targets;
   readonly clock: Clock;
+}
+
+/** What says which policy is in force; see `GateSettings`. */
+export interface PolicyPorts {
+  readonly store: Pick<Store, 'actStep'>;
   readonly policy: () => Policy;
+  readonly policyAt?: (logStep: number) => Promise<Policy>;
 }
 
 /** Judges what needs no measure. Undefined means: measure it. */
@@ -73,14 +79,20 @@ export interface Decided {
   readonly logStep: number;
 }
 
-/** The policy in force, and a step of the ledger's own act that any later one will have moved. */
+/** A policy, and a step of the ledger's own act that any later one will have moved. */
+export interface InForce {
+  readonly policy: Policy;
+  readonly logStep: number;
+}
+
+/** The policy in force by the ledger, whichever gateway brought it into force. */
 export async function policyInForce(
-  { store, policy }: CommitPorts,
+  { store, policy, policyAt }: PolicyPorts,
   tenant: TenantId,
-): Promise<{ readonly policy: Policy; readonly logStep: number }> {
+): Promise<InForce> {
   // First the step: what comes into force between the two is met at the commit.
   const logStep = await store.actStep(tenant, LOG_ACT);
-  return { policy: policy(), logStep };
+  return { policy: policyAt === undefined ? policy() : await policyAt(logStep), logStep };
 }
 
 /** Whether another policy than that of the decision is in force, as far as this process knows. */
@@ -132,7 +144,7 @@ function provisional(steps: Steps, at: number): Proposal {
 /**
  * Commits prefix and entries with their guard: the policy and the keys, and where it is allowed the
  * freezes and the budget and the paces. Without a decision on a measured effect there is no effect
- * to claim, and nothing that another policy could forbid.
+ * to claim.
  */
 export async function commitSteps(
   ports: CommitPorts,

@@ -8,7 +8,7 @@ import type { PersonPrincipal } from '../model/principal.ts';
 import { Problem } from '../model/problem.ts';
 import { subjectOf } from '../model/proposal.ts';
 import { mayRelease, releaseState } from '../policy/load/release.ts';
-import { contended, ROUNDS_MAX } from './commit.ts';
+import { contended, policyInForce, ROUNDS_MAX, type InForce, type PolicyPorts } from './commit.ts';
 import { FREEZE_LOOKBACK_MS } from './facts.ts';
 
 /**
@@ -85,9 +85,10 @@ export async function release(
       const message = `\`${id}\` is of the configuration file, which says \`writes: { enabled: false }\`; take that out first`;
       throw new Problem('state-conflict', message);
     }
-    checkVoice(ports.policy(), operator, freeze);
+    const inForce = await policyInForce(ports, tenant);
+    checkVoice(inForce.policy, operator, freeze);
     const voice = { by: name, reason, credential: operator.credential };
-    const spoken = await speak(ports, tenant, freeze, voice);
+    const spoken = await speak({ ...ports, tenant }, inForce, freeze, voice);
     if (spoken !== undefined) return spoken;
   }
   throw contended();
@@ -121,10 +122,10 @@ function checkVoice(
   throw new Problem('release-spoken', message);
 }
 
-/** Commits one voice; undefined where somebody else spoke meanwhile. */
+/** Commits one voice; undefined where somebody else spoke, or another policy came into force, meanwhile. */
 async function speak(
-  { store, clock, policy }: FreezePorts,
-  tenant: TenantId,
+  { store, clock, tenant }: FreezePorts & { readonly tenant: TenantId },
+  { policy, logStep }: InForce,
   freeze: Freeze,
   voice: {
     readonly by: string;
@@ -136,7 +137,7 @@ async function speak(
   const at = clock.now();
   const { by, source } = voice;
   const voices = [...(freeze.voices ?? []), { by, ...(source && { source }), at }];
-  const { quorum, missing } = releaseState(policy(), { ...freeze, voices });
+  const { quorum, missing } = releaseState(policy, { ...freeze, voices });
   const open = missing === 0 ? {} : { missing };
   const entry = { type: 'release', freezeId: freeze.id, ...voice, quorum, ...open } as const;
   const expectStep = 1 + (freeze.voices?.length ?? 0);
@@ -144,6 +145,7 @@ async function speak(
     tenant,
     at,
     acts: [{ act: freeze.id, expectStep, entries: [entry] }],
+    guard: { logStep },
   });
   if (commit.kind === 'conflict') return undefined;
   return { ...freeze, voices, releasedAt: missing === 0 ? at : null };
@@ -169,8 +171,10 @@ export async function obeySwitch(
   );
   if (!isOff) {
     const reason = 'the configuration file lets writes through';
-    for (const freeze of held)
-      await speak(ports, tenant, freeze, { by: gateway, reason, source: 'file' });
+    for (const freeze of held) {
+      const inForce = await policyInForce(ports, tenant);
+      await speak({ ...ports, tenant }, inForce, freeze, { by: gateway, reason, source: 'file' });
+    }
     return;
   }
   if (held.length > 0) return;
@@ -186,10 +190,9 @@ export interface FileSwitch {
   readonly isOff: boolean;
 }
 
-interface FreezePorts {
+interface FreezePorts extends PolicyPorts {
   readonly store: Store;
   readonly clock: Clock;
-  readonly policy: () => Policy;
 }
 
 async function begin(

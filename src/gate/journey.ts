@@ -39,8 +39,14 @@ export interface GatePorts {
 }
 
 export interface GateSettings {
-  /** The policy in force now; read again for each decision. */
+  /** The policy in force, as far as this process knows; read again for each decision. */
   readonly policy: () => Policy;
+  /**
+   * The policy in force at this step of the ledger's own act, or at a later one: where other gateways
+   * over the store bring policies into force. Rejects where this process cannot decide by it. Absent:
+   * none but this process does.
+   */
+  readonly policyAt?: (logStep: number) => Promise<Policy>;
   readonly score: (policy: Policy) => Score;
   readonly links: Links;
   /** Whether the configuration file says that nothing is to be written; absent: it does not. */

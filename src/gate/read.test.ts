@@ -42,6 +42,7 @@ function world(answer: () => ReadAnswer, policy = POLICY): World {
   const ports: ReadPorts = {
     targets: { find: (name) => (name === 'kv' ? target : undefined) },
     clock: fakeClock(),
+    store: { actStep: async () => 1 },
     policy: () => parseConfiguration(policy, 'test.yaml').policy,
     reads: { record: async (each) => void written.push(each) },
   };

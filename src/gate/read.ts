@@ -9,19 +9,18 @@ import { digestJson } from '../lib/canonical.ts';
 import { quote } from '../lib/quote.ts';
 import { isOfWrites } from '../model/codes.ts';
 import { QUERY_OPERATION, type ReadBody, type ReadLog, type ReadResult } from '../model/read.ts';
-import type { Policy } from '../model/policy.ts';
 import type { Clock, ReadAnswer, Target, Targets } from '../model/ports.ts';
 import type { AgentPrincipal, Principal } from '../model/principal.ts';
 import { Problem } from '../model/problem.ts';
 import type { Next } from '../model/result.ts';
 import { holdsAny } from '../policy/stages/permissions.ts';
+import { policyInForce, type PolicyPorts } from './commit.ts';
 
 const RETRY_AFTER_MS = 5_000;
 
-export interface ReadPorts {
+export interface ReadPorts extends PolicyPorts {
   readonly targets: Targets;
   readonly clock: Clock;
-  readonly policy: () => Policy;
   /** Absent: nothing may be read. */
   readonly reads?: ReadLog | undefined;
 }
@@ -86,7 +85,7 @@ async function answered(
     const reason = `\`${target.name}\` answers no reads: its configuration names no role for them`;
     return refused('unknown-operation', reason);
   }
-  const policy = ports.policy();
+  const { policy } = await policyInForce(ports, agent.tenant);
   if (!policy.agents.has(agent.name)) {
     const reason = `the policy names no agent \`${agent.name}\`; what is not named may not read`;
     return refused('unknown-agent', reason);

@@ -11,11 +11,9 @@ import type { Store } from '../model/ports.ts';
 import type { PersonPrincipal } from '../model/principal.ts';
 import { parseConfiguration } from '../policy/parse.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
-import {
-  loadConfiguration,
-  openConfiguration,
-  type ConfigurationInForce,
-} from './configuration.ts';
+import { loadConfiguration } from './configuration.ts';
+import { openConfiguration, type ConfigurationInForce } from './in-force.ts';
+import { judgedInFile } from './judged.ts';
 import { applyOnHost, openPolicies } from './policies.ts';
 import { commitLog, policies, recordPolicy, type LogPorts } from './policy-log.ts';
 import { systemRandom } from './world.ts';
@@ -62,15 +60,16 @@ async function recorded(ports: LogPorts): Promise<readonly string[]> {
 async function gateway(name: string, text: string) {
   const store = await openStore();
   const ports = { store, clock, tenant };
-  await commitLog(ports, [{ type: 'genesis', origin: 'writegate.test/acme' }]);
+  await commitLog(ports, 0, { type: 'genesis', origin: 'writegate.test/acme' });
   const path = join(folder, `${name}.yaml`);
   const lines: string[] = [];
   const onChange = (line: string): void => void lines.push(line);
   const put = (next: string): Promise<void> => writeFile(path, next);
   const start = async (): Promise<ConfigurationInForce> => {
     const file = await loadConfiguration(path);
-    const kept = await openConfiguration({ ...ports, path, onChange }, file);
-    await recordPolicy(ports, kept.current());
+    const judged = judgedInFile(`${path}.judged`);
+    const kept = await openConfiguration({ ...ports, path, judged, onChange }, file);
+    await kept.begin();
     return kept;
   };
   await put(text);
@@ -92,19 +91,19 @@ function inForce(kept: ConfigurationInForce): number {
 
 describe('a policy that comes into force', () => {
   test('stands in the ledger once for each change, however often the gateway starts', async () => {
-    const store = await openStore();
-    const ports = { store, clock, tenant };
-    await commitLog(ports, [{ type: 'genesis', origin: 'writegate.test/acme' }]);
-    const starts = [ACTIVE, ACTIVE, `# only a remark\n${ACTIVE}`, OBSERVE, OBSERVE, ACTIVE, ACTIVE];
+    const at = await gateway('starts', WIDE);
+    const observe = `${TIGHT}mode: observe\n`;
+    const starts = [WIDE, `# only a remark\n${WIDE}`, TIGHT, TIGHT, observe, TIGHTEST, TIGHTEST];
     for (const text of starts) {
-      await recordPolicy(ports, parseConfiguration(text, 'writegate.yaml'));
+      await at.put(text);
+      await at.start();
     }
-    assert.deepEqual(await recorded(ports), [
+    assert.deepEqual(await recorded(at), [
       '0 active by itself, -',
-      '0 observe by itself, -',
-      '0 active by itself, -',
+      '1 active by itself, -',
+      '1 observe by itself, -',
     ]);
-    assert.equal(await store.actStep(tenant, LOG_ACT), 4);
+    assert.equal(await at.store.actStep(tenant, LOG_ACT), 4);
   });
 
   test('a tighter file at once, a start after it adds nothing; one that does not load changes nothing', async () => {
@@ -311,7 +310,8 @@ describe('on the host, with the gateway stopped', () => {
     const { policy } = at.kept.current();
     const text = 'version: 1\nformerly: yes\n';
     const digest = `sha256:${'1'.repeat(64)}` as const;
-    await recordPolicy(at, { policy: { ...policy, digest }, text });
+    const made = await recordPolicy(at, { policy: { ...policy, digest }, text }, 2);
+    assert.equal(made, true);
     await assert.rejects(at.start(), (error: unknown) => {
       assert.ok(error instanceof Error && 'code' in error);
       assert.equal(error.code, 'policy-unreadable');

@@ -6,7 +6,6 @@
  *    policy in force at each call: a name that the file no longer has is nobody.
  * 3. The letter in the prefix only helps people; the kind is the stored one, and both must agree.
  */
-import { strict as assert } from 'node:assert';
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { CredentialBody, CredentialPage, CredentialView } from '../model/api.ts';
 import { credentialId, newCredentialId, type CredentialId, type TenantId } from '../model/ids.ts';
@@ -27,6 +26,11 @@ export interface CredentialPorts {
   readonly tenant: TenantId;
   /** The configuration in force. */
   readonly configuration: () => Configuration;
+  /**
+   * Makes that the one which the ledger has in force now, and says how far the ledger's own act is;
+   * absent: nobody else brings one into force.
+   */
+  readonly follow?: () => Promise<number>;
 }
 
 /** Opens the credentials of one tenant, as the server sees them. */
@@ -46,7 +50,11 @@ async function authenticate(ports: CredentialPorts, token: string): Promise<Prin
   const match = TOKEN.exec(token);
   const [, letter, idText = '', secret = ''] = match ?? [];
   const id = credentialId(idText);
-  const found = id === undefined ? undefined : await ports.store.credential(id);
+  const [found] = await Promise.all([
+    id === undefined ? undefined : ports.store.credential(id),
+    // Roles and names are those in force when the call came, whichever gateway brought them in.
+    ports.follow?.(),
+  ]);
   // The comparison runs for unknown ids too: time must not tell which ids exist.
   const isSecret = isSameDigest(secretDigest(secret), found?.credential.secretDigest);
   if (found === undefined || !isSecret) return undefined;
@@ -97,6 +105,20 @@ export async function issue(
   by: string,
   holder: CredentialBody['holder'],
 ): Promise<CredentialView> {
+  for (let tries = 0; tries < COMMIT_TRIES_MAX; tries += 1) {
+    const issued = await issueOnce(ports, by, holder);
+    if (issued !== undefined) return issued;
+  }
+  throw new Problem('too-many-requests', 'policies come into force too often; try again');
+}
+
+/** Undefined where another policy came into force meanwhile. */
+async function issueOnce(
+  ports: CredentialPorts,
+  by: string,
+  holder: CredentialBody['holder'],
+): Promise<CredentialView | undefined> {
+  const logStep = await ports.follow?.();
   const { policy } = ports.configuration();
   const at = ports.clock.now();
   const secret = Buffer.from(ports.random.bytes(SECRET_BYTES)).toString('base64url');
@@ -117,7 +139,7 @@ export async function issue(
     holder: holderOf(named),
   };
   const entry = { type: 'credential', change: 'added', credential, by } as const;
-  assert(await commitCredential(ports, entry, 0), 'a new credential id is new');
+  if (!(await commitCredential(ports, entry, 0, logStep))) return undefined;
   const letter = holder.kind === 'agent' ? 'a' : 'p';
   const roles = 'roles' in named ? named.roles : [];
   return {
@@ -175,11 +197,13 @@ async function commitCredential(
     readonly by: string;
   },
   expectStep: number,
+  logStep?: number,
 ): Promise<boolean> {
   const commit = await ports.store.commit({
     tenant: ports.tenant,
     at: ports.clock.now(),
     acts: [{ act: entry.credential.id, expectStep, entries: [entry] }],
+    ...(logStep !== undefined && { guard: { logStep } }),
   });
   return commit.kind === 'committed';
 }

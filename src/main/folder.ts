@@ -25,6 +25,8 @@ export interface DataFolder {
   readonly reads: string;
   /** Files that agents sent ahead of a write. */
   readonly uploads: string;
+  /** Which text of the configuration was judged last. */
+  readonly judged: string;
   /** Where the running gateway is; absent while none runs. */
   readonly gateway: string;
 }
@@ -42,6 +44,7 @@ export function dataFolder(path: string): DataFolder {
     evidenceKey: join(root, 'evidence.key'),
     reads: join(root, 'reads.ndjson'),
     uploads: join(root, 'uploads'),
+    judged: join(root, 'policy.judged'),
     gateway: join(root, 'gateway.json'),
   };
 }

@@ -4,10 +4,13 @@ import type { Configuration } from '../model/policy.ts';
 import { Problem } from '../model/problem.ts';
 import { changesOf } from '../policy/weakening.ts';
 import type { PolicyPort } from '../server/routes/policies.ts';
-import { configurationFrom, type ConfigurationInForce } from './configuration.ts';
+import { configurationFrom } from './configuration.ts';
+import type { ConfigurationInForce } from './in-force.ts';
 import {
+  contendedLog,
   lastPolicy,
   policies,
+  POLICY_TRIES_MAX,
   recordPolicy,
   type LoggedPolicy,
   type LogPorts,
@@ -59,8 +62,8 @@ export interface HostApplied {
 }
 
 /**
- * Lets the file in as whoever can write to the data folder, while no gateway runs: in force from the
- * next start. Durable when it resolves.
+ * Lets the file in as whoever can write to the data folder, while no gateway runs on it: in force from
+ * the next start, of each gateway over the store. Durable when it resolves.
  */
 export async function applyOnHost(
   ports: LogPorts,
@@ -68,18 +71,21 @@ export async function applyOnHost(
   path: string,
 ): Promise<HostApplied> {
   const { digest, mode } = file.policy;
-  const last = await lastPolicy(ports);
-  if (last === undefined) return { kind: 'first', digest, mode, changes: [] };
-  if (last.digest === digest) return { kind: 'same', digest, mode, changes: [] };
-  const base = readable(last.text, path);
-  const changes = base === undefined ? null : changesOf(base, file);
-  const weakens = changes?.filter(({ effect }) => effect === 'weaker').length;
-  await recordPolicy(ports, file, {
-    by: { kind: 'host' },
-    ...(weakens !== undefined && { weakens }),
-    atStart: true,
-  });
-  return { kind: 'applied', digest, mode, changes };
+  for (let tries = 0; tries < POLICY_TRIES_MAX; tries += 1) {
+    const last = await lastPolicy(ports);
+    if (last === undefined) return { kind: 'first', digest, mode, changes: [] };
+    if (last.digest === digest) return { kind: 'same', digest, mode, changes: [] };
+    const base = readable(last.text, path);
+    const changes = base === undefined ? null : changesOf(base, file);
+    const weakens = changes?.filter(({ effect }) => effect === 'weaker').length;
+    const isMade = await recordPolicy(ports, file, last.step, {
+      by: { kind: 'host' },
+      ...(weakens !== undefined && { weakens }),
+      atStart: true,
+    });
+    if (isMade) return { kind: 'applied', digest, mode, changes };
+  }
+  throw contendedLog();
 }
 
 function readable(text: string, path: string): Configuration | undefined {

