@@ -63,6 +63,32 @@ async function otherNode(ending: string): Promise<{
 }
 
 describe('a throw-away PostgreSQL', () => {
+  test('comes back after it was killed, with what was committed, and leaves nothing after stop', async () => {
+    const postgres = await startPostgres();
+    const folder = await folderOf(postgres.url());
+    await ask(postgres.url(), 'create table kept (id int)');
+    const open = new Client({ connectionString: postgres.url() });
+    await open.connect();
+    const cut = once(open, 'error');
+    await open.query('begin');
+    await open.query('insert into kept values (1)');
+
+    await postgres.kill();
+    await cut;
+    assert.equal(await isListening(postgres.port), false);
+    await postgres.restart();
+    assert.equal(await ask(postgres.url(), 'select count(*) from kept'), '0');
+
+    await postgres.kill();
+    await postgres.restart();
+    await ask(postgres.url(), 'insert into kept values (2)');
+    assert.equal(await ask(postgres.url(), 'select id from kept'), 2);
+
+    await postgres.kill();
+    await postgres.stop();
+    await assertGone(postgres.port, folder);
+  });
+
   test('answers with its password only, makes and drops databases, and leaves nothing after stop', async () => {
     const postgres = await startPostgres({ settings: { max_connections: '17' } });
     assert.match(String(await ask(postgres.url(), 'select version()')), /^PostgreSQL \d+/);

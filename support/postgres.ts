@@ -43,6 +43,13 @@ export interface Postgres {
   createDatabase(name: string, template?: string): Promise<void>;
   /** Drops it with its connections; nothing happens where it is not there. */
   dropDatabase(name: string): Promise<void>;
+  /**
+   * Kills the server with SIGKILL, every process of it, as the end of its machine does: what was
+   * committed is on disk, nobody was told anything. It is down until `restart`.
+   */
+  kill(): Promise<void>;
+  /** Starts a killed server again on its port and files; returns once it takes connections. */
+  restart(): Promise<void>;
   /** Stops the server and removes its folder. A second call waits for the first. */
   stop(): Promise<void>;
 }
@@ -102,6 +109,11 @@ keep() {
   --auth=scram-sha-256 --no-sync --no-instructions
 rm -f "$folder/password"
 [ -n "$stopping" ] || [ "$code" != 0 ] || keep "$bin/postgres" -D "$folder/data" "$@"
+while [ -z "$stopping" ] && [ -e "$folder/killed" ]; do
+  while [ -z "$stopping" ] && [ -e "$folder/down" ]; do sleep 0.05; done
+  [ -n "$stopping" ] || keep "$bin/postgres" -D "$folder/data" "$@"
+  [ -n "$stopping" ] || sleep 0.1
+done
 [ -n "$stopping" ] || tail -n 30 "$folder/log" >&2
 kill -9 "$reader"
 cd /
@@ -173,23 +185,50 @@ function prepare(
   }
 }
 
-async function answering(keeper: Keeper): Promise<void> {
+/** Waits until the server takes connections; one with the process id `former` does not count. */
+async function answering(keeper: Keeper, former?: number): Promise<void> {
   for (let waitedMs = 0; waitedMs < START_TIMEOUT_MS; waitedMs += POLL_MS) {
     if (keeper.closed) break;
-    if (isReady(keeper)) return;
+    const pid = readyPid(keeper);
+    if (pid !== undefined && pid !== former) return;
     await pause(POLL_MS);
   }
   const reason = keeper.closed ? `it said:\n${keeper.complaint}` : 'it said nothing in 30 s';
   throw new Error(`PostgreSQL did not start; ${reason}`);
 }
 
-/** Looks for the line `ready` that the server writes when it takes connections, as `pg_ctl` does. */
-function isReady(keeper: Keeper): boolean {
+/**
+ * The process id of the server, once it wrote the line `ready` as it does when it takes connections;
+ * `pg_ctl` looks there too. A killed server leaves the file as it was.
+ */
+function readyPid(keeper: Keeper): number | undefined {
   try {
     const lines = readFileSync(join(keeper.folder, 'data', 'postmaster.pid'), 'utf8').split('\n');
-    return lines[7]?.trim() === 'ready';
+    return lines[7]?.trim() === 'ready' ? Number(lines[0]) : undefined;
   } catch {
     // Not written yet, or gone again.
+    return undefined;
+  }
+}
+
+/** Kills a server, and returns the process id that it had. */
+async function killServer(keeper: Keeper, url: string): Promise<number> {
+  const pid = readyPid(keeper);
+  if (pid === undefined) throw new Error('there is no PostgreSQL to kill: it does not run');
+  const others = await query(url, 'select pid from pg_stat_activity where pid <> pg_backend_pid()');
+  writeFileSync(join(keeper.folder, 'killed'), '');
+  writeFileSync(join(keeper.folder, 'down'), '');
+  for (const each of [pid, ...others.map((row) => Number(row['pid']))]) {
+    if (isAlive(each)) process.kill(each, 'SIGKILL');
+  }
+  while (isAlive(pid)) await pause(POLL_MS);
+  return pid;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
     return false;
   }
 }
@@ -198,6 +237,7 @@ async function connected(keeper: Keeper, port: number, password: string): Promis
   const url = (database = 'postgres'): string =>
     `postgresql://${SUPERUSER}:${password}@${HOST}:${port}/${encodeURIComponent(database)}`;
   let stopped: Promise<void> | undefined;
+  let killed: number | undefined;
   const rows = await query(url(), 'show server_version');
   return {
     host: HOST,
@@ -210,6 +250,16 @@ async function connected(keeper: Keeper, port: number, password: string): Promis
     },
     async dropDatabase(name) {
       await query(url(), `drop database if exists ${escapeIdentifier(name)} with (force)`);
+    },
+    async kill() {
+      killed ??= await killServer(keeper, url());
+    },
+    async restart() {
+      if (killed === undefined) return;
+      rmSync(join(keeper.folder, 'down'), { force: true });
+      await answering(keeper, killed);
+      rmSync(join(keeper.folder, 'killed'), { force: true });
+      killed = undefined;
     },
     stop() {
       stopped ??= stopKeeper(keeper);
