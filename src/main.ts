@@ -5,28 +5,18 @@
  * configuration, data folder and key, store, first entries, targets, what a crash left in doubt
  * (`tick`), published ledger; only then does it listen.
  */
-import { strict as assert } from 'node:assert';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Surroundings } from './connectors/connector.ts';
 import { CONNECTORS } from './connectors/index.ts';
 import { openGate, type OpenGate } from './gate.ts';
 import { openPast } from './gate/past.ts';
 import { createPublisher, type Publisher } from './ledger/publish.ts';
-import { createSequencer } from './ledger/sequencer.ts';
-import { createKeyFile, openSigner, originOf } from './ledger/signer.ts';
 import { Opened } from './main/closing.ts';
-import { loadConfiguration } from './main/configuration.ts';
 import { openCredentials } from './main/credentials.ts';
 import { dependentsView } from './main/dependents.ts';
 import { SWEEP_MS, sweepEvidence } from './main/evidence-sweep.ts';
-import {
-  dataFolder,
-  exists,
-  prepareFolder,
-  removePlace,
-  writePlace,
-  type DataFolder,
-} from './main/folder.ts';
+import { removePlace, writePlace, type DataFolder } from './main/folder.ts';
+import { openGround, type Ground, type GroundOptions } from './main/ground.ts';
 import { openConfiguration, type ConfigurationInForce } from './main/in-force.ts';
 import { judgedInFile } from './main/judged.ts';
 import { listen } from './main/listen.ts';
@@ -34,8 +24,7 @@ import { provideOperator } from './main/operator.ts';
 import { readLine } from './main/read-line.ts';
 import { operationsOf, resourcesOf } from './main/operations.ts';
 import { keepSwitch, type EmergencySwitch } from './main/switch.ts';
-import { applyOnHost, openPolicies, type HostApplied } from './main/policies.ts';
-import { commitLog } from './main/policy-log.ts';
+import { openPolicies } from './main/policies.ts';
 import {
   exporterFor,
   openSignals,
@@ -47,12 +36,10 @@ import { keepTargets, TARGETS_ASKED_MS, type TargetsInView } from './main/target
 import { takeTurns } from './main/turns.ts';
 import { openUploads, type UploadStore } from './main/uploads.ts';
 import { VERSION } from './main/version.ts';
-import { systemRandom, wallClock } from './main/world.ts';
 import type { GatewayStatus } from './model/api.ts';
-import { LOG_ACT } from './model/entry.ts';
-import { tenantId, type TenantId } from './model/ids.ts';
+import type { TenantId } from './model/ids.ts';
 import type { Configuration } from './model/policy.ts';
-import type { Clock, Notifier, Random, Signer, Store, Target } from './model/ports.ts';
+import type { Clock, Notifier, Store, Target } from './model/ports.ts';
 import { Problem } from './model/problem.ts';
 import type { ReadLog } from './model/read.ts';
 import { scoreOf } from './policy/stages/risk.ts';
@@ -60,23 +47,16 @@ import { openApp } from './server/app.ts';
 import type { Log } from './server/problem.ts';
 import { openEvidenceFiles, type EvidenceFolder } from './store/evidence-files.ts';
 import { openReadLog } from './store/read-log.ts';
-import { openSqliteStore } from './store/sqlite.ts';
 
 /** How often what waits is expired, what is in doubt is asked after, and the file is looked at. */
 const TICK_MS = 1_000;
 /** How long a grown ledger stays unpublished, at most. */
 const PUBLISH_MS = 500;
 
-export interface GatewayOptions {
-  /** Path of `writegate.yaml`. */
-  readonly configPath: string;
-  /** Path of the data folder; made where it is missing. */
-  readonly dataFolder: string;
+export interface GatewayOptions extends GroundOptions {
   /** In place of what the file says under `listen`. */
   readonly host?: string;
   readonly port?: number;
-  /** Ms since the epoch; tests and the demo hand in their own. */
-  readonly now?: () => number;
   /** The environment variables that targets may name. */
   readonly environment: (name: string) => string | undefined;
   /** Lines for the operator; `cause` is for a log, not for a caller. */
@@ -102,18 +82,6 @@ export interface Gateway {
   publish(): Promise<void>;
   /** Takes no more calls, finishes what is being carried out, publishes, lets go; idempotent. */
   close(): Promise<void>;
-}
-
-/** What a gateway stands on, before it has targets or listens. */
-interface Ground {
-  /** As the file has it. */
-  readonly configuration: Configuration;
-  readonly folder: DataFolder;
-  readonly tenant: TenantId;
-  readonly store: Store;
-  readonly signer: Signer;
-  readonly clock: Clock;
-  readonly random: Random;
 }
 
 /**
@@ -192,7 +160,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   const emergency = keepSwitch({
     path: options.configPath,
     tenant: ground.tenant,
-    gateway: GATEWAY_ID,
+    gateway: bare.gateway.id,
     obey: (file) => gate.obeySwitch(file),
     onChange: (line) => log(line, undefined),
   });
@@ -300,86 +268,8 @@ async function levelOf(
   };
 }
 
-/** Makes what a gateway needs and the first operator's token, and leaves no gateway running. */
-export async function prepareGateway(
-  options: Pick<GatewayOptions, 'configPath' | 'dataFolder' | 'now'>,
-): Promise<{ readonly folder: DataFolder; readonly vkey: string }> {
-  const ground = await openGround(options);
-  try {
-    await provideOperator(ground, true);
-    return { folder: ground.folder, vkey: ground.signer.vkey };
-  } finally {
-    await ground.store.close();
-  }
-}
-
-/**
- * Lets the file in as whoever can write to the data folder, and leaves no gateway running. Problems
- * `store-locked` while one runs, `store-unusable` where none ever did.
- */
-export async function applyPolicyOnHost(
-  options: Pick<GatewayOptions, 'configPath' | 'dataFolder' | 'now'>,
-): Promise<HostApplied> {
-  const { path, store } = dataFolder(options.dataFolder);
-  if (!(await exists(store))) {
-    throw new Problem(
-      'store-unusable',
-      `no gateway ever ran on \`${path}\`: its first start takes the file as it is; name another with --dir`,
-    );
-  }
-  const ground = await openGround(options);
-  try {
-    return await applyOnHost(ground, ground.configuration, options.configPath);
-  } finally {
-    await ground.store.close();
-  }
-}
-
-async function openGround(
-  options: Pick<GatewayOptions, 'configPath' | 'dataFolder' | 'now'>,
-): Promise<Ground> {
-  const configuration = await loadConfiguration(options.configPath);
-  const tenant = tenantId(configuration.tenant);
-  assert(tenant !== undefined, 'the schema of the file lets only tenant names through');
-  const folder = dataFolder(options.dataFolder);
-  const random = systemRandom;
-  await prepareFolder(folder);
-  const isNew = !(await exists(folder.ledgerKey));
-  if (isNew && (await exists(folder.store))) throw keyIsGone(folder);
-  if (isNew) await createKeyFile(folder.ledgerKey, originOf(tenant), random);
-  const signer = await openSigner(folder.ledgerKey);
-  if (signer.name !== originOf(tenant)) throw otherTenant(folder, signer, tenant);
-  const sequencer = createSequencer({ gateway: { id: GATEWAY_ID } });
-  const store = await openSqliteStore({ path: folder.store, sequencer, random });
-  const ground = {
-    configuration,
-    folder,
-    tenant,
-    store,
-    signer,
-    random,
-    clock: wallClock(options.now),
-  };
-  try {
-    await begin(ground);
-    return ground;
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
-}
-
-/** One gateway holds the store; its log needs no name to tell it from others. */
-const GATEWAY_ID = 'gateway-1';
-
 /** People are told by the inbox alone. */
 const SILENT: Notifier = { waiting: () => Promise.resolve() };
-
-/** The log's first entry, once: of two gateways that begin at the same time one makes it. */
-async function begin({ store, tenant, signer, clock }: Ground): Promise<void> {
-  if ((await store.actStep(tenant, LOG_ACT)) > 0) return;
-  await commitLog({ store, clock, tenant }, 0, { type: 'genesis', origin: signer.name });
-}
 
 /** What is kept in files beside the store. */
 async function openFiles(
@@ -472,19 +362,4 @@ function keepTurning(gateway: {
     stop.abort();
     await Promise.all(all);
   };
-}
-
-function keyIsGone(folder: DataFolder): Problem {
-  return new Problem(
-    'ledger-inconsistent',
-    `there is a store in \`${folder.path}\` but no \`ledger.key\`; put the key back from your copy: a new one would begin another log`,
-  );
-}
-
-function otherTenant(folder: DataFolder, signer: Signer, tenant: TenantId): Problem {
-  return new Problem(
-    'configuration-invalid',
-    `expected the tenant of \`${signer.name}\`, whose data \`${folder.path}\` holds, found \`${tenant}\`; name another data folder, or put the tenant back`,
-    { at: '/tenant' },
-  );
 }

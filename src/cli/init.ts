@@ -62,7 +62,7 @@ async function init({ io }: Shell, options: InitOptions): Promise<void> {
     const urlReference = await urlReferenceOf(folder, pack, options.targetUrl);
     await writeTexts(path, { person, agent: AGENT, urlReference, profile, pack });
   }
-  const { prepareGateway } = await import('../main.ts');
+  const { prepareGateway } = await import('../main/host.ts');
   const { vkey } = await prepareGateway({ configPath: path, dataFolder: folder.path });
   const made = {
     configuration: path,

@@ -34,7 +34,7 @@ async function apply(
 ): Promise<void> {
   const path = configurationPath(io, file === undefined ? {} : { config: file });
   if (options.offline === true) {
-    const { applyPolicyOnHost } = await import('../main.ts');
+    const { applyPolicyOnHost } = await import('../main/host.ts');
     const dataFolder = folderOf(io, options).path;
     const applied = await applyPolicyOnHost({ configPath: path, dataFolder });
     print(io, options, applied, (look) => hostLines(applied, look));

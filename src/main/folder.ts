@@ -27,6 +27,8 @@ export interface DataFolder {
   readonly uploads: string;
   /** Which text of the configuration was judged last. */
   readonly judged: string;
+  /** What the gateway is called, where it has others beside it. */
+  readonly gatewayId: string;
   /** Where the running gateway is; absent while none runs. */
   readonly gateway: string;
 }
@@ -45,6 +47,7 @@ export function dataFolder(path: string): DataFolder {
     reads: join(root, 'reads.ndjson'),
     uploads: join(root, 'uploads'),
     judged: join(root, 'policy.judged'),
+    gatewayId: join(root, 'gateway.id'),
     gateway: join(root, 'gateway.json'),
   };
 }
