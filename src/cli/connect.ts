@@ -6,7 +6,7 @@ import { Problem } from '../model/problem.ts';
 import { dataFolder, readPlace, readToken, type DataFolder } from '../main/folder.ts';
 import { Secret } from '../lib/secret.ts';
 import type { Io } from './io.ts';
-import { UsageError, type ConnectionOptions, type FolderOptions } from './shell.ts';
+import { remark, UsageError, type ConnectionOptions, type FolderOptions } from './shell.ts';
 
 /** The data folder that the options and the environment name. */
 export function folderOf(io: Io, options: FolderOptions): DataFolder {
@@ -25,7 +25,15 @@ export async function connect(
   as: 'agent' | 'person' | 'either',
 ): Promise<Client> {
   const { url, token } = await connectionOf(io, options, as);
-  return createClient({ url, token: token.reveal() });
+  let isSaid = false;
+  return createClient({
+    url,
+    token: token.reveal(),
+    onRetry: ({ code }) => {
+      if (!isSaid) remark(io, `${code}: it is tried again for up to 20 s`);
+      isSaid = true;
+    },
+  });
 }
 
 /** What `connect` connects with. */

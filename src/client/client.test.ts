@@ -63,6 +63,7 @@ async function losing(
       throw new TypeError('fetch failed');
     },
     sleep: async (ms) => void slept.push(ms),
+    random: () => 0,
   });
   return { client, slept, gate };
 }
@@ -71,7 +72,8 @@ async function connected(t: TestContext, token: string, gate = fakeGate()): Prom
   const { url } = await serve(t, appOptions(gate));
   const slept: number[] = [];
   const sleep = async (ms: number): Promise<void> => void slept.push(ms);
-  return { client: createClient({ url: `${url}/`, token, sleep }), slept, gate };
+  const client = createClient({ url: `${url}/`, token, sleep, random: () => 0 });
+  return { client, slept, gate };
 }
 
 test('each call of an agent reaches the gate and brings its answer back', async (t) => {
@@ -159,14 +161,110 @@ test('a lost reply to a proposal is asked for again, with the same draft and the
     assert.deepEqual(call, { method: 'propose', given: [AGENT, given] });
 });
 
-test('after three tries it says that no gateway answers', async (t) => {
-  const { client, slept } = await losing(t, 3);
-  await assert.rejects(client.propose(DRAFT), {
-    name: 'GatewayProblem',
-    code: 'gateway-unreachable',
-    status: 503,
+test('after three tries it says that no gateway answers; a proposal outlasts a restart', async (t) => {
+  const away = { name: 'GatewayProblem', code: 'gateway-unreachable', status: 503 };
+  const { client, slept } = await losing(t, 100);
+  await assert.rejects(client.gatewayStatus(), away);
+  assert.deepEqual(slept.splice(0), [250, 500]);
+  for (const call of [() => client.propose(DRAFT), () => client.wait(PROPOSAL_ID)]) {
+    await assert.rejects(call(), away);
+    assert.deepEqual(slept.splice(0, 5), [250, 500, 1_000, 2_000, 2_000]);
+    assert.ok(slept.every((ms) => ms === 2_000));
+    assert.equal(slept.splice(0).length + 5, 12, 'about 20 s in all');
+  }
+});
+
+test('a gateway that says when to call again is called then, and not when that is too late', async (t) => {
+  const asked: string[] = [];
+  const answers = [
+    new Problem('too-many-requests', 'full', { retryAfterMs: 3_000 }),
+    new Problem('gateway-stopping', 'stopping'),
+  ];
+  const gate = fakeGate({
+    propose: async () => {
+      const problem = answers.shift();
+      if (problem !== undefined) throw problem;
+      return RESULTS.applied;
+    },
+    approve: async () => {
+      throw new Problem('too-many-requests', 'full', { retryAfterMs: 6_000 });
+    },
   });
-  assert.deepEqual(slept, [250, 500]);
+  const { url } = await serve(t, appOptions(gate));
+  const slept: number[] = [];
+  const options = {
+    url,
+    sleep: async (ms: number) => void slept.push(ms),
+    onRetry: ({ code }: GatewayProblem, waitMs: number) => void asked.push(`${code} ${waitMs}`),
+  };
+  const client = createClient({ ...options, token: TOKENS.agent, random: () => 0 });
+  assert.deepEqual(await client.propose(DRAFT), RESULTS.applied);
+  assert.deepEqual(asked, ['too-many-requests 3000', 'gateway-stopping 1000']);
+  const person = createClient({ ...options, token: TOKENS.person });
+  const approval = { planDigest: DIGEST, verdict: 'approve' } as const;
+  const refused = { code: 'too-many-requests', retryAfterMs: 6_000 };
+  await assert.rejects(person.approve(PROPOSAL_ID, approval), refused);
+  assert.deepEqual(slept, [3_000, 1_000], 'it was not waited for longer than such a call may take');
+});
+
+test('pauses differ from caller to caller, by half of themselves', async (t) => {
+  const { url } = await serve(t, appOptions(fakeGate()));
+  const slept: number[] = [];
+  const client = createClient({
+    url,
+    token: TOKENS.agent,
+    fetch: () => Promise.reject(new TypeError('fetch failed')),
+    sleep: async (ms) => void slept.push(ms),
+    random: () => 0.999,
+  });
+  await assert.rejects(client.gatewayStatus());
+  assert.deepEqual(slept, [374, 749]);
+});
+
+test('where nothing listens, nothing was begun: what may have two effects is tried again too', async (t) => {
+  const gate = fakeGate();
+  const { url } = await serve(t, appOptions(gate));
+  const down = new URL(url);
+  await new Promise<void>((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      down.port = String((server.address() as AddressInfo).port); // a TCP server has no other kind
+      server.close(() => resolve());
+    });
+  });
+  let tries = 0;
+  const client = createClient({
+    url: down.href,
+    token: TOKENS.operator,
+    fetch: (input, init) => {
+      tries += 1;
+      // A restart: the first call finds nobody, the second the gateway.
+      const { pathname } = new URL(input instanceof Request ? input.url : input);
+      return tries === 1 ? fetch(input, init) : fetch(`${url}${pathname}`, init);
+    },
+    sleep: () => Promise.resolve(),
+  });
+  assert.deepEqual(await client.stop({ kind: 'all' }, 'enough'), FREEZE);
+  assert.equal(tries, 2);
+});
+
+test('what stands before a gateway may say that it is away; what is no gateway is asked once', async (t) => {
+  const statuses = [502, 503, 504, 200];
+  const asked: number[] = [];
+  const url = await listening(t, (_request, response) => {
+    const status = statuses.shift() ?? 200;
+    asked.push(status);
+    response.writeHead(status, { 'retry-after': '4' }).end('<h1>no gateway</h1>');
+  });
+  const slept: number[] = [];
+  const client = createClient({
+    url,
+    token: TOKENS.agent,
+    sleep: async (ms) => void slept.push(ms),
+    random: () => 0,
+  });
+  await assert.rejects(client.propose(DRAFT), { code: 'gateway-unreachable', status: 502 });
+  assert.deepEqual(asked, [502, 503, 504, 200]);
+  assert.deepEqual(slept, [4_000, 4_000, 4_000]);
 });
 
 test('a lost reply to what may have two effects is not asked for again', async (t) => {

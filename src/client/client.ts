@@ -38,8 +38,12 @@ export interface ClientOptions {
   /** An agent's (`wga_…`) or a person's (`wgp_…`) token. */
   readonly token: string;
   readonly fetch?: typeof fetch;
+  /** Told before each pause of a proposal, upload or wait that is tried again; see `propose`. */
+  readonly onRetry?: TransportOptions['onRetry'];
   /** For tests: resolves after `ms`, or as soon as `signal` aborts. */
   readonly sleep?: TransportOptions['sleep'];
+  /** For tests: from 0 up to 1, by how much a pause is longer. */
+  readonly random?: TransportOptions['random'];
 }
 
 export interface CallOptions {
@@ -66,7 +70,8 @@ export interface Client {
   preview(draft: WriteBody, options?: CallOptions): Promise<Result>;
   /**
    * Proposes a write and waits up to `waitMs` (default 0) for it to settle. A lost reply is asked
-   * for again by itself, which writes nothing twice: the gateway derives the key from the draft.
+   * for again by itself, which writes nothing twice: the gateway derives the key from the draft. A
+   * gateway that is full, restarts or is away is tried again with growing pauses, 20 s in all.
    * Give `idempotencyKey` where the policy says that the operation may lawfully repeat; only a key
    * tells a repetition from a second write there. `{ steps }` proposes several writes as one: carried
    * out in order, the earlier ones taken back where a later one is refused.
@@ -140,8 +145,9 @@ const MEDIA_TYPES = { csv: 'text/csv', ndjson: 'application/x-ndjson' } as const
 
 /** Makes a client of one gateway. It opens nothing and holds nothing but the token. */
 export function createClient(options: ClientOptions): Client {
-  const { url, token, fetch: fetchPort = fetch, sleep = sleepFor } = options;
-  const transport: TransportOptions = { url, token, fetch: fetchPort, sleep };
+  const { url, token, onRetry } = options;
+  const { fetch: fetchPort = fetch, sleep = sleepFor, random = anyNumber } = options;
+  const transport: TransportOptions = { url, token, fetch: fetchPort, sleep, random, onRetry };
   const get = <Answer>(path: string, call: CallOptions = {}): Promise<Answer> =>
     send(transport, { method: 'GET', path, isRepeatable: true, signal: call.signal });
   const post = <Answer>(path: string, request: Partial<Request>): Promise<Answer> =>
@@ -154,10 +160,17 @@ export function createClient(options: ClientOptions): Client {
       post(`/v1/proposals${query({ waitMs: call?.waitMs })}`, {
         body: draft,
         isRepeatable: true,
+        isPatient: true,
         signal: call?.signal,
       }),
     wait: (id, call) =>
-      get(`${proposal(id)}/result${query({ waitMs: call?.waitMs ?? WAIT_DEFAULT_MS })}`, call),
+      send(transport, {
+        method: 'GET',
+        path: `${proposal(id)}/result${query({ waitMs: call?.waitMs ?? WAIT_DEFAULT_MS })}`,
+        isRepeatable: true,
+        isPatient: true,
+        signal: call?.signal,
+      }),
     status: (id, call) => get(`${proposal(id)}/result`, call),
     view: (id, call) => get(proposal(id), call),
     list: ({ signal, state, limit, before } = {}) =>
@@ -175,6 +188,7 @@ export function createClient(options: ClientOptions): Client {
       post('/v1/uploads', {
         file: { content, type: MEDIA_TYPES[format] },
         isRepeatable: true,
+        isPatient: true,
         signal,
       }),
     stop: (scope, reason, call) =>
@@ -220,6 +234,11 @@ function query(
     for (const each of [value ?? []].flat()) search.append(name, String(each));
   }
   return search.size === 0 ? '' : `?${search.toString()}`;
+}
+
+function anyNumber(): number {
+  const [number = 0] = crypto.getRandomValues(new Uint32Array(1));
+  return number / 2 ** 32;
 }
 
 function sleepFor(ms: number, signal: AbortSignal | undefined): Promise<void> {

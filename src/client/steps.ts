@@ -34,7 +34,7 @@ export async function ask<Answer>(
   } catch (cause) {
     if (cause instanceof GatewayProblem) throw cause;
     signal?.throwIfAborted();
-    throw unreachable('the answer broke off; ask again', cause);
+    throw unreachable('the answer broke off; ask again', { cause });
   }
   throw unreachable('the answer ended before it was whole; ask again');
 }
@@ -58,7 +58,7 @@ async function begin(
     });
   } catch (cause) {
     signal?.throwIfAborted();
-    throw unreachable(`no gateway answered at \`${url}\`; is it up? \`writegate up\``, cause);
+    throw unreachable(`no gateway answered at \`${url}\`; is it up? \`writegate up\``, { cause });
   }
 }
 

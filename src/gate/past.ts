@@ -155,5 +155,6 @@ function busy(): Problem {
   return new Problem(
     'too-many-requests',
     'another question about the past is being answered; ask again when it is done',
+    { retryAfterMs: 5_000 },
   );
 }

@@ -123,6 +123,12 @@ export const PROBLEMS = {
   bug: { status: 500, title: 'the gateway met a state it did not expect', acts: 'operator' },
 } as const;
 
+/** When a call may be sent again, in ms, where the problem passes by itself. */
+const RETRY_AFTER_MS: Partial<Record<ProblemCode, number>> = {
+  'too-many-requests': 1_000,
+  'gateway-stopping': 1_000,
+};
+
 /** Stable, documented in `docs/spec/problems.md`. */
 export type ProblemCode = keyof typeof PROBLEMS;
 
@@ -132,11 +138,14 @@ export class Problem extends Error {
   readonly code: ProblemCode;
   /** Where in the input, as a JSON pointer, `line:column`, or a flag; null where there is no such place. */
   readonly at: string | null;
+  /** When the call may be sent again; null where nothing but a change helps. */
+  readonly retryAfterMs: number | null;
 
   constructor(code: ProblemCode, message: string, options: ProblemOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.at = options.at ?? null;
+    this.retryAfterMs = options.retryAfterMs ?? RETRY_AFTER_MS[code] ?? null;
   }
 
   get status(): number {
@@ -154,6 +163,8 @@ export class Problem extends Error {
 
 export interface ProblemOptions {
   readonly at?: string;
+  /** In place of what the code says. */
+  readonly retryAfterMs?: number;
   readonly cause?: unknown;
 }
 
@@ -166,4 +177,6 @@ export interface ProblemDocument {
   readonly detail: string;
   readonly at: string | null;
   readonly acts: 'caller' | 'operator' | 'nobody';
+  /** When the same call may be sent again, in ms; null where nothing but a change helps. */
+  readonly retryAfterMs: number | null;
 }

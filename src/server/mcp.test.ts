@@ -85,12 +85,20 @@ function methods(gate: FakeGate): readonly string[] {
   return gate.calls.map(({ method }) => method);
 }
 
-function assertError(result: CallToolResult, code: string, next: string): void {
+function assertError(
+  result: CallToolResult,
+  code: string,
+  next: string,
+  retryAfterMs?: number,
+): void {
   assert.equal(result.isError, true, JSON.stringify(result));
   const { reason, ...rest } = result.structuredContent as Record<string, unknown>;
-  assert.deepEqual(rest, { code, next }, String(reason));
+  const passes = retryAfterMs === undefined ? {} : { retryAfterMs };
+  assert.deepEqual(rest, { code, next, ...passes }, String(reason));
   assert.ok(typeof reason === 'string' && reason.length > 10);
-  assert.deepEqual(result.content, [{ type: 'text', text: `${code}: ${reason}; next: ${next}` }]);
+  const again = retryAfterMs === undefined ? '' : `, then again in ${retryAfterMs} ms`;
+  const text = `${code}: ${reason}; next: ${next}${again}`;
+  assert.deepEqual(result.content, [{ type: 'text', text }]);
 }
 
 for (const [mode, revision] of ERAS) {
@@ -295,6 +303,7 @@ test("the gate's problems say whose turn it is; what nobody foresaw says nothing
     new Problem('idempotency-key-reused', 'the key belongs to other arguments'),
     new Problem('store-unusable', 'the store cannot be written'),
     new Problem('gateway-stopping', 'the gateway is shutting down'),
+    new Problem('too-many-requests', 'the target has enough to do', { retryAfterMs: 2_500 }),
     new Problem('state-conflict', 'it was applied a moment ago'),
     new Error('password of the vault'),
   ];
@@ -308,7 +317,8 @@ test("the gate's problems say whose turn it is; what nobody foresaw says nothing
     client.callTool({ name: 'cancel', arguments: { proposalId: PROPOSAL_ID } });
   assertError(await cancel(), 'idempotency-key-reused', 'fix-arguments');
   assertError(await cancel(), 'store-unusable', 'ask-human');
-  assertError(await cancel(), 'gateway-stopping', 'wait');
+  assertError(await cancel(), 'gateway-stopping', 'wait', 1_000);
+  assertError(await cancel(), 'too-many-requests', 'wait', 2_500);
   assertError(await cancel(), 'state-conflict', 'none');
   assert.deepEqual(logged, []);
   const bug = await cancel();

@@ -124,23 +124,29 @@ function progressOf(
 
 /** A problem is the tool's answer, marked as an error: the model can act on it. */
 function problemResult(error: unknown, log: Log): CallToolResult {
-  const { code, reason } = problemOf(error, log);
+  const { code, reason, retryAfterMs } = problemOf(error, log);
   const next = nextAfter(code);
+  const again = retryAfterMs === null ? '' : `, then again in ${retryAfterMs} ms`;
   return {
     isError: true,
-    content: [{ type: 'text', text: `${code}: ${reason}; next: ${next}` }],
-    structuredContent: { code, reason, next },
+    content: [{ type: 'text', text: `${code}: ${reason}; next: ${next}${again}` }],
+    structuredContent: { code, reason, next, ...(retryAfterMs !== null && { retryAfterMs }) },
   };
 }
 
 /** The gate's problems and those that the SDK's client brings from a gateway both carry `code`. */
-function problemOf(error: unknown, log: Log): { code: ProblemCode; reason: string } {
+function problemOf(
+  error: unknown,
+  log: Log,
+): { code: ProblemCode; reason: string; retryAfterMs: number | null } {
   if (error instanceof Error && 'code' in error && isProblemCode(error.code)) {
     if (error.code === 'bug') log('a tool met a bug', error);
-    return { code: error.code, reason: error.message };
+    const given = 'retryAfterMs' in error ? error.retryAfterMs : null;
+    const retryAfterMs = typeof given === 'number' ? given : null;
+    return { code: error.code, reason: error.message, retryAfterMs };
   }
   log('a tool ended in an error that nobody foresaw', error);
-  return { code: 'bug', reason: PROBLEMS.bug.title };
+  return { code: 'bug', reason: PROBLEMS.bug.title, retryAfterMs: null };
 }
 
 /** What a model should do about a problem: the status says whose turn it is. */

@@ -92,7 +92,11 @@ test('a problem becomes the body of RFC 9457, its cause left out', () => {
     detail: 'the plan is another',
     at: '/planDigest',
     acts: 'caller',
+    retryAfterMs: null,
   });
+  const full = new Problem('too-many-requests', 'later', { retryAfterMs: 5_000 });
+  assert.equal(problemDocument(full).retryAfterMs, 5_000);
+  assert.equal(problemDocument(new Problem('gateway-stopping', 'later')).retryAfterMs, 1_000);
 });
 
 test('an error that nobody foresaw is a bug, logged once and told without its words', () => {

@@ -20,6 +20,7 @@ export function problemDocument(problem: Problem): ProblemDocument {
     detail: problem.message,
     at: problem.at,
     acts: problem.acts,
+    retryAfterMs: problem.retryAfterMs,
   };
 }
 
@@ -60,7 +61,9 @@ function frameworkProblem(error: unknown): Problem | undefined {
 }
 
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
-  if (problem.status === 429) reply.header('retry-after', '1');
+  if (problem.retryAfterMs !== null) {
+    reply.header('retry-after', String(Math.ceil(problem.retryAfterMs / 1_000)));
+  }
   return reply
     .code(problem.status)
     .type('application/problem+json')

@@ -163,6 +163,10 @@ export const PROBLEM_DOCUMENT: JsonSchema = object({
   detail: TEXT,
   at: described(TEXT_OR_NULL, 'where in the input: a JSON pointer'),
   acts: ACTS,
+  retryAfterMs: described(
+    WHOLE_OR_NULL,
+    'when the same call may be sent again, in ms; null where nothing but a change helps',
+  ),
 });
 
 export const PROBLEM_ROW: JsonSchema = object({
