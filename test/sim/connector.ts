@@ -1,0 +1,241 @@
+/** A connector to a simulated target: what runs within a gateway, with every message in the seed's hand. */
+import type {
+  ApplyAnswer,
+  ApplyRequest,
+  Held,
+  HoldRequest,
+  PlanAnswer,
+  PlanRequest,
+  ProbeAnswer,
+  ProbeRequest,
+  Target,
+  TargetRefusal,
+} from '../../src/model/ports.ts';
+import type { WriteKey } from '../../src/model/ids.ts';
+import type { Weighted } from './chance.ts';
+import { OPERATIONS, refusal } from './plan.ts';
+import type { Caller, Fate, Scheduler } from './scheduler.ts';
+import type { Session, System } from './system.ts';
+
+/** Told what a gateway was told about a key: what an outcome may rest on. */
+export interface Listener {
+  told(caller: Caller, key: WriteKey, what: Told): void;
+}
+
+export type Told = 'applied' | 'refused' | 'drifted' | 'fenced' | 'absent';
+
+export interface ConnectorParts {
+  readonly system: System;
+  readonly scheduler: Scheduler;
+  readonly caller: Caller;
+  readonly listener: Listener;
+  /** Of messages that change something. */
+  readonly fates: Weighted<Fate>;
+}
+
+const AWAY = refusal('target-unavailable', 'the target did not answer; nothing was changed');
+
+/** Of questions: one that is late is one that is lost. */
+export function questionFates(fates: Weighted<Fate>): Weighted<Fate> {
+  return fates.map(([weight, fate]) => [weight, fate === 'late' ? 'request-lost' : fate]);
+}
+
+export function openConnector(parts: ConnectorParts): Target {
+  const { system } = parts;
+  const { nature } = system;
+  const wire = new Wire(parts);
+  return {
+    name: system.name,
+    kind: 'simulated',
+    guarantee: nature.guarantee,
+    operations: OPERATIONS,
+    ...(nature.steps ? { steps: true } : {}),
+    plan: (request) => wire.plan(request),
+    ...(nature.holds ? { hold: (request: HoldRequest) => wire.hold(request) } : {}),
+    apply: (request) => (nature.journals ? wire.applyByReference(request) : wire.apply(request)),
+    probe: (request) => wire.probe(request),
+    close: () => Promise.resolve(),
+  };
+}
+
+class Wire {
+  readonly #parts: ConnectorParts;
+
+  constructor(parts: ConnectorParts) {
+    this.#parts = parts;
+  }
+
+  async plan(request: PlanRequest): Promise<PlanAnswer> {
+    const { system, fates } = this.#parts;
+    const asked = { what: `plan ${request.proposalId}`, fates: questionFates(fates) };
+    const answer = await this.#send(asked, () => system.plan(request)).catch(() => AWAY);
+    if (answer.kind === 'refused') this.#tell(request.proposalId, 'refused');
+    return answer;
+  }
+
+  async hold(request: HoldRequest): Promise<Held | TargetRefusal | null> {
+    const begun = await this.#begin(request);
+    if (begun === 'earlier') return null;
+    if (isRefusal(begun)) {
+      this.#tell(request.key, 'refused');
+      return begun;
+    }
+    const { reference, planned } = begun;
+    let isEnded = false;
+    const end = (): void => {
+      if (isEnded) throw new Error('a held transaction was ended twice');
+      isEnded = true;
+    };
+    return {
+      kind: 'held',
+      plan: planned.plan,
+      ...(this.#parts.system.nature.journals ? { reference } : {}),
+      commit: async () => {
+        end();
+        return this.#keep(request.key, reference);
+      },
+      release: async () => {
+        end();
+        await this.#drop(request.key, reference);
+      },
+    };
+  }
+
+  async apply(request: ApplyRequest): Promise<ApplyAnswer> {
+    const { system } = this.#parts;
+    const isReady = () => system.isFree(request.key, request);
+    const answer = await this.#send({ what: `write ${request.key}`, isReady }, () =>
+      system.write(request),
+    );
+    this.#tell(request.key, answer.kind);
+    return answer;
+  }
+
+  /** The reference is durable before the transaction is asked to be kept. */
+  async applyByReference(request: ApplyRequest): Promise<ApplyAnswer> {
+    const { key } = request;
+    const begun = await this.#begin(request);
+    if (begun === 'earlier') throw new Error('a target that journals knows no keys');
+    if (isRefusal(begun)) {
+      this.#tell(key, 'refused');
+      return begun;
+    }
+    const { reference, planned } = begun;
+    if (request.digest(planned.plan) !== request.planDigest) {
+      await this.#drop(key, reference);
+      this.#tell(key, 'drifted');
+      return { kind: 'drifted', plan: planned.plan };
+    }
+    try {
+      if (request.journal === undefined)
+        throw new Error('who keeps no receipts is told by the gate');
+      await request.journal(reference);
+    } catch (error) {
+      await this.#drop(key, reference);
+      throw error;
+    }
+    return this.#keep(key, reference);
+  }
+
+  async probe(request: ProbeRequest): Promise<ProbeAnswer> {
+    const { system } = this.#parts;
+    const { key, fence } = request;
+    const isReady = () => !system.nature.dedups || !fence || system.isKeyFree(key);
+    const what = fence ? `fence ${key}` : `ask ${key}`;
+    const answer = await this.#send({ what, isReady }, () => system.ask(request));
+    if (answer.kind === 'applied') this.#tell(key, 'applied');
+    if (answer.kind === 'absent') this.#tell(key, answer.fenced ? 'fenced' : 'absent');
+    return answer;
+  }
+
+  /** Where no answer comes the connection is given up, and with it what it may have begun. */
+  async #begin(request: HoldRequest): Promise<Session | 'earlier' | TargetRefusal> {
+    const { system, scheduler, caller, fates } = this.#parts;
+    const begun: Session[] = [];
+    const asked = {
+      what: `begin ${request.key}`,
+      isReady: () => system.isFree(request.key, request),
+      fates: questionFates(fates),
+    };
+    try {
+      return await this.#send(asked, () => {
+        const answer = system.begin(request);
+        if (answer !== 'earlier' && !isRefusal(answer)) {
+          begun.push(answer);
+          // Who begins and dies leaves it open until the target notices.
+          scheduler.afterCrash(caller, {
+            what: `the end of ${caller.name}'s ${answer.reference}`,
+            isReady: () => true,
+            arrive: () => system.drop(answer.reference),
+          });
+        }
+        return answer;
+      });
+    } catch {
+      for (const { reference } of begun) this.#giveUp(reference);
+      return AWAY;
+    }
+  }
+
+  async #keep(key: WriteKey, reference: string): Promise<ApplyAnswer> {
+    const { system } = this.#parts;
+    try {
+      const isKept = await this.#send({ what: `keep ${key} ${reference}` }, () =>
+        system.keep(reference),
+      );
+      if (!isKept) throw new Error('the connection was lost before');
+    } catch (error) {
+      this.#giveUp(reference);
+      throw error;
+    }
+    this.#tell(key, 'applied');
+    return { kind: 'applied', reference, effects: null, evidence: null, earlier: false };
+  }
+
+  async #drop(key: WriteKey, reference: string): Promise<void> {
+    const { system, fates } = this.#parts;
+    const asked = { what: `drop ${key} ${reference}`, fates: questionFates(fates) };
+    try {
+      await this.#send(asked, () => system.drop(reference));
+    } catch {
+      this.#giveUp(reference);
+    }
+  }
+
+  #giveUp(reference: string): void {
+    const { system, scheduler } = this.#parts;
+    scheduler.strays.push({
+      what: `the end of ${reference}`,
+      isReady: () => true,
+      arrive: () => system.drop(reference),
+    });
+  }
+
+  #send<Answer>(
+    asked: {
+      readonly what: string;
+      readonly isReady?: () => boolean;
+      readonly fates?: Weighted<Fate>;
+    },
+    perform: () => Answer,
+  ): Promise<Answer> {
+    const { scheduler, caller, system, fates } = this.#parts;
+    return scheduler.call({
+      caller,
+      port: 'target',
+      fates,
+      ...asked,
+      what: `${system.name} ${asked.what}`,
+      perform,
+      lost: () => new Error('no answer came'),
+    });
+  }
+
+  #tell(key: WriteKey, what: Told): void {
+    this.#parts.listener.told(this.#parts.caller, key, what);
+  }
+}
+
+function isRefusal(answer: Session | TargetRefusal): answer is TargetRefusal {
+  return 'kind' in answer;
+}

@@ -1,0 +1,160 @@
+/** Looks after each step whether all is as it must be. */
+import { leafHash } from '../../../src/ledger/tree.ts';
+import { createSequencer } from '../../../src/ledger/sequencer.ts';
+import { hexOf } from '../../../src/lib/bytes.ts';
+import { proposalId } from '../../../src/model/ids.ts';
+import type { Store, TreeState } from '../../../src/model/ports.ts';
+import type { Coverage } from '../coverage.ts';
+import { TENANT } from '../principals.ts';
+import type { Scheduler } from '../scheduler.ts';
+import type { System } from '../system.ts';
+import { Heard } from '../testimony.ts';
+import { attemptOf, isEnded, keysOf, type Act } from './act.ts';
+import { opened } from './bodies.ts';
+import { Model } from './model.ts';
+import { hold, Violation } from './violation.ts';
+
+const ENTRIES_READ_MAX = 100;
+
+export interface AuditParts {
+  readonly systems: readonly System[];
+  readonly store: () => Store;
+  readonly coverage: Coverage;
+}
+
+export class Audit {
+  readonly model: Model;
+  readonly heard: Heard;
+  readonly #parts: AuditParts;
+  readonly #push = createSequencer({ gateway: { id: 'audit' } });
+  readonly #seen = new Map<System, number>();
+  readonly #last = new Map<string, string>();
+  #tree: TreeState = { size: 0, range: [] };
+  #bug: Violation | null = null;
+
+  constructor(parts: AuditParts) {
+    this.#parts = parts;
+    this.heard = new Heard(() => this.model.acts);
+    this.model = new Model(this.heard, parts.coverage);
+  }
+
+  get size(): number {
+    return this.#tree.size;
+  }
+
+  get root(): string {
+    return this.#tree.range.join();
+  }
+
+  /** Something was thrown that nobody can do anything about. */
+  bug(error: unknown, where: string): void {
+    this.#bug ??= new Violation('bug', `${where} threw ${String(error)}`, { cause: error });
+  }
+
+  /** What a caller was told is what the ledger says. */
+  answered(answer: unknown): string {
+    if (typeof answer !== 'object' || answer === null || !('state' in answer)) return 'done';
+    const { state } = answer;
+    const id = 'proposalId' in answer ? String(answer.proposalId) : '';
+    this.#parts.coverage.reach('result', String(state));
+    const act = this.model.acts.get(id);
+    if (act !== undefined && isEnded(act) && act.state !== state && this.#bug === null) {
+      const isPast = state === 'waiting' || state === 'executing' || state === 'in_doubt';
+      if (!isPast)
+        this.#bug = new Violation(
+          'G5',
+          `${id} is ${act.state} and was said to be ${String(state)}`,
+        );
+    }
+    return `${id} ${String(state)}`;
+  }
+
+  async check(): Promise<void> {
+    await this.#readEntries();
+    for (const system of this.#parts.systems) {
+      const seen = this.#seen.get(system) ?? 0;
+      for (const booked of system.book.slice(seen)) this.model.effects.add(booked, this.model.acts);
+      this.#seen.set(system, system.book.length);
+    }
+    if (this.#bug !== null) throw this.#bug;
+  }
+
+  async #readEntries(): Promise<void> {
+    const store = this.#parts.store();
+    const tree = await store.tree(TENANT);
+    if (tree.size === this.#tree.size) return;
+    const changed = new Set<string>();
+    while (this.#tree.size < tree.size) {
+      const entries = await store.entries(TENANT, this.#tree.size, ENTRIES_READ_MAX);
+      hold('ledger', entries.length > 0, () => 'the ledger has fewer entries than its tree');
+      // A commit has one time: what budgets count by is known before its first entry.
+      for (const { at } of entries) this.model.latestAt = Math.max(this.model.latestAt, at);
+      for (const entry of entries) {
+        const { act, index, at, leaf } = entry;
+        const { body, previous } = opened(entry);
+        const isOwn = index === this.#tree.size && hexOf(leafHash(leaf)) === entry.leafHash;
+        hold('ledger', isOwn && previous === (this.#last.get(act) ?? null), () => {
+          return `entry ${index} is not the one that follows`;
+        });
+        this.#last.set(act, entry.leafHash);
+        this.#tree = this.#push.push(this.#tree, entry.leafHash);
+        this.model.read(act, body, at);
+        changed.add(act);
+      }
+    }
+    hold('ledger', tree.range.join() === this.root, () => 'the tree is not that of the entries');
+    for (const id of changed) await this.#checkRow(id);
+  }
+
+  /** The record in the store is what the entries come to (G5). */
+  async #checkRow(name: string): Promise<void> {
+    const act = this.model.acts.get(name);
+    const id = proposalId(name);
+    if (act === undefined || id === undefined) return;
+    const row = await this.#parts.store().proposal(TENANT, id);
+    const told = [
+      [row?.state, act.state],
+      [row?.step, act.step],
+      [row?.attempt, attemptOf(act)],
+      [row?.assessment?.planDigest ?? null, act.digest],
+      [row?.compensatedBy, act.compensatedBy],
+      [row?.expiresAt, act.expiresAt],
+      [row?.waitingSince, act.waitingSince],
+      [row?.settledAt, act.settledAt],
+      [row?.approvals.length, act.approvals.length],
+      [row?.outcome?.code ?? null, act.outcome?.code ?? null],
+    ];
+    const wrong = told.find(([left, right]) => left !== right);
+    hold(
+      'G5',
+      wrong === undefined,
+      () => `the row of ${name} has ${String(wrong?.[0])} for ${String(wrong?.[1])}`,
+    );
+    this.#checkLink(act);
+  }
+
+  /** What was taken back says by what. */
+  #checkLink(act: Act): void {
+    const { compensates } = act.draft;
+    if (act.state !== 'applied' || compensates === undefined) return;
+    const original = this.model.acts.get(compensates);
+    hold(
+      'G6',
+      original?.compensatedBy !== null,
+      () => `${compensates} was taken back, and does not say so`,
+    );
+  }
+
+  /** How a proposal ended, as who looks at the targets sees it. */
+  lookedAt(act: Act, scheduler: Scheduler): 'applied' | 'refused' | undefined {
+    if (scheduler.isOnTheWay(act.id)) return undefined;
+    const isOpen = this.#parts.systems.some(({ openSessions }) =>
+      openSessions.some(({ key }) => key.startsWith(act.id)),
+    );
+    if (isOpen) return undefined;
+    const keys = keysOf(act);
+    const standing = keys.filter((key) => this.model.effects.stands(key));
+    if (standing.length === keys.length) return 'applied';
+    return standing.length === 0 ? 'refused' : undefined;
+  }
+}

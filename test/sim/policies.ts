@@ -1,0 +1,167 @@
+/** The policies of simulations: made from a few figures that the invariants judge by, too. */
+import { parseConfiguration } from '../../src/policy/parse.ts';
+import type { Configuration, Tier } from '../../src/model/policy.ts';
+import type { Role } from '../../src/model/principal.ts';
+import type { BudgetWindow } from '../../src/model/budget.ts';
+
+export type Tiers = Readonly<Record<'create' | 'update' | 'delete', Tier | 'none'>>;
+
+export interface BudgetFigures {
+  readonly name: string;
+  readonly per: 'agent' | 'tenant' | 'target';
+  readonly measure: 'writes' | 'records' | 'value:GBP';
+  readonly window: BudgetWindow;
+  /** Of money in pence. */
+  readonly max: number;
+}
+
+/** What a policy of a simulation says, in figures. */
+export interface Figures {
+  readonly name: string;
+  readonly mode: 'active' | 'observe';
+  /** One that is left out is not an agent of the policy. */
+  readonly agents: Readonly<Record<string, Tiers>>;
+  readonly recordsMax: number;
+  /** Over it people decide. */
+  readonly recordsOver: number;
+  readonly quorum: number;
+  readonly releaseQuorum: number;
+  readonly expiresAfterMinutes: number;
+  readonly duplicateMinutes: number;
+  /** Operations that may lawfully repeat. */
+  readonly repeatable: readonly string[];
+  readonly budgets: readonly BudgetFigures[];
+}
+
+export const TENANT_NAME = 'acme';
+export const OWNER = 'ollie';
+export const PEOPLE: Readonly<Record<string, readonly Role[]>> = {
+  ollie: ['approver', 'operator'],
+  ann: ['approver'],
+  ben: ['approver'],
+  olga: ['operator', 'policy'],
+  pete: ['operator', 'policy'],
+  aud: ['auditor'],
+};
+export const TARGETS: readonly string[] = ['ledger', 'xids', 'api', 'files', 'mail', 'sms'];
+
+const ALONE: Tiers = { create: 'autonomous', update: 'autonomous', delete: 'confirm' };
+const WITH_PEOPLE: Tiers = { create: 'confirm', update: 'confirm', delete: 'confirm' };
+
+export const BASE: Figures = {
+  name: 'base',
+  mode: 'active',
+  agents: { bot: ALONE, clerk: WITH_PEOPLE, temp: { ...ALONE, delete: 'none' } },
+  recordsMax: 3,
+  recordsOver: 2,
+  quorum: 1,
+  releaseQuorum: 1,
+  expiresAfterMinutes: 30,
+  duplicateMinutes: 60,
+  repeatable: [],
+  budgets: [
+    { name: 'pace', per: 'agent', measure: 'writes', window: 'minute', max: 3 },
+    { name: 'rows', per: 'tenant', measure: 'records', window: 'hour', max: 20 },
+    { name: 'money', per: 'target', measure: 'value:GBP', window: 'day', max: 1_500 },
+  ],
+};
+
+/** From the first on; any may follow any. */
+export const VARIANTS: readonly Figures[] = [
+  BASE,
+  {
+    ...BASE,
+    name: 'tight',
+    agents: { bot: WITH_PEOPLE, clerk: WITH_PEOPLE },
+    recordsOver: 1,
+    quorum: 2,
+    releaseQuorum: 2,
+    expiresAfterMinutes: 5,
+    budgets: [
+      { name: 'pace', per: 'agent', measure: 'writes', window: 'minute', max: 2 },
+      { name: 'rows', per: 'tenant', measure: 'records', window: 'hour', max: 5 },
+      { name: 'money', per: 'target', measure: 'value:GBP', window: 'day', max: 800 },
+    ],
+  },
+  {
+    ...BASE,
+    name: 'loose',
+    agents: { bot: ALONE, clerk: ALONE, temp: ALONE },
+    recordsOver: 3,
+    expiresAfterMinutes: 60,
+    duplicateMinutes: 5,
+    repeatable: ['pay'],
+    budgets: [
+      { name: 'pace', per: 'agent', measure: 'writes', window: 'minute', max: 6 },
+      { name: 'rows', per: 'tenant', measure: 'records', window: 'hour', max: 40 },
+    ],
+  },
+  { ...BASE, name: 'observe', mode: 'observe' },
+  { ...BASE, name: 'one', recordsMax: 1, duplicateMinutes: 1_440 },
+];
+
+export interface Variant {
+  readonly figures: Figures;
+  readonly configuration: Configuration;
+}
+
+/** Parsed once for all seeds: policies are immutable. */
+export const PARSED: readonly Variant[] = VARIANTS.map((figures) => ({
+  figures,
+  configuration: parseConfiguration(textOf(figures), `${figures.name}.yaml`),
+}));
+
+export function figuresOf(digest: string): Figures {
+  const found = PARSED.find(({ configuration }) => configuration.policy.digest === digest);
+  if (found === undefined) throw new Error(`no simulated policy has the digest ${digest}`);
+  return found.figures;
+}
+
+function textOf(figures: Figures): string {
+  const { agents, budgets, repeatable, quorum, expiresAfterMinutes, recordsOver } = figures;
+  return JSON.stringify({
+    version: 1,
+    tenant: TENANT_NAME,
+    environment: 'test',
+    mode: figures.mode,
+    stop: { release: { quorum: figures.releaseQuorum } },
+    targets: Object.fromEntries(TARGETS.map((name) => [name, { kind: 'simulated' }])),
+    people: Object.fromEntries(Object.entries(PEOPLE).map(([name, roles]) => [name, { roles }])),
+    agents: Object.fromEntries(
+      Object.entries(agents).map(([name, tiers]) => [
+        name,
+        { owner: OWNER, permissions: permissions(tiers) },
+      ]),
+    ),
+    rules: [{ id: 'all', effect: 'permit', reason: 'a simulation' }],
+    limits: [{ name: 'records', recordsMax: figures.recordsMax }],
+    thresholds: [{ name: 'records', recordsOver }],
+    budgets: budgets.map(({ name, per, measure, window, max }) => {
+      return {
+        name,
+        per,
+        measure,
+        window,
+        max: measure === 'value:GBP' ? (max / 100).toFixed(2) : max,
+      };
+    }),
+    anomaly: { sensitivity: 'off' },
+    duplicates: {
+      window: `${figures.duplicateMinutes}m`,
+      repeatable: repeatable.map((operation) => ({ operation })),
+    },
+    routes: { people: { steps: [{ quorum }], expiresAfter: `${expiresAfterMinutes}m` } },
+    defaultRoute: 'people',
+  });
+}
+
+function permissions(tiers: Tiers): readonly object[] {
+  return Object.entries(tiers)
+    .filter(([, tier]) => tier !== 'none')
+    .flatMap(([name, tier]) =>
+      // A delete has to be named for each target and resource.
+      name === 'delete'
+        ? TARGETS.map((target) => ({ target, resource: 'rows', class: name, tier }))
+        : [{ class: name, tier }],
+    );
+}

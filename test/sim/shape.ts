@@ -1,0 +1,165 @@
+/** What one seed is about: each leaves out much of what there is, so that the rest meets more often. */
+import type { Chance, Weighted } from './chance.ts';
+import type { Fate } from './scheduler.ts';
+import type { Nature } from './system.ts';
+
+export interface Shape {
+  readonly operations: number;
+  /** How many calls of agents and people are under way at a time. */
+  readonly concurrency: number;
+  readonly gateways: 1 | 2;
+  readonly targets: readonly { readonly name: string; readonly nature: Nature }[];
+  readonly fates: {
+    readonly target: Weighted<Fate>;
+    readonly read: Weighted<Fate>;
+    readonly commit: Weighted<Fate>;
+    readonly notifier: Weighted<Fate>;
+  };
+  readonly busy: number;
+  /** How often each step that is no call comes up, beside calls at 10. */
+  readonly steps: Readonly<Record<StepKind, number>>;
+  /** How often each kind of operation comes up beside the others. */
+  readonly workload: Readonly<Record<OperationKind, number>>;
+}
+
+export type StepKind = 'begin' | 'time' | 'tick' | 'land' | 'drift' | 'crash' | 'skew';
+
+export const OPERATION_KINDS = [
+  'propose',
+  'chain',
+  'again',
+  'approve',
+  'deny',
+  'cancel',
+  'rollback',
+  'resolve',
+  'stop',
+  'release',
+  'switch',
+  'policy',
+  'preview',
+  'look',
+] as const;
+export type OperationKind = (typeof OPERATION_KINDS)[number];
+
+/** What to leave out, in search of the shortest way to the same end. */
+export interface Narrowing {
+  readonly operations?: number;
+  readonly without: readonly string[];
+}
+
+export function natureOf(name: string, chance: Chance): Nature {
+  const fences = chance.hits(0.6);
+  const common = { dedups: false, isAskable: true, journals: false, holds: false, steps: false };
+  switch (name) {
+    case 'ledger':
+      return {
+        ...common,
+        guarantee: 'transactional',
+        dedups: true,
+        fences: true,
+        holds: chance.hits(0.7),
+        steps: chance.hits(0.7),
+      };
+    case 'xids':
+      return {
+        ...common,
+        guarantee: 'transactional',
+        fences: false,
+        journals: true,
+        holds: chance.hits(0.7),
+        steps: chance.hits(0.7),
+      };
+    case 'api':
+      return { ...common, guarantee: 'idempotent', dedups: true, fences };
+    case 'files':
+      return { ...common, guarantee: 'conditional', fences };
+    case 'mail':
+      return { ...common, guarantee: 'probe', fences };
+    default:
+      return { ...common, guarantee: 'at_most_once', isAskable: false, fences };
+  }
+}
+
+export function shapeOf(chance: Chance, names: readonly string[], narrowing: Narrowing): Shape {
+  const isOut = (what: string): boolean => narrowing.without.includes(what);
+  const own = Array.from({ length: chance.between(1, 3) }, () => chance.pick(names));
+  const level = chance.weighted([
+    [1, 0],
+    [5, 0.3],
+    [4, 1],
+  ]);
+  const fault = (what: string, weight: number): number => {
+    const isOn = chance.hits(0.65);
+    return isOn && !isOut(what) ? weight * level : 0;
+  };
+  const fates = (port: string, done: number, kinds: Weighted<Fate>): Weighted<Fate> => [
+    [done, 'done'],
+    ...kinds.map(([weight, fate]) => [fault(`${port}-${fate}`, weight), fate] as const),
+  ];
+  const often = (what: string, weight: number): number => {
+    const times = chance.weighted([
+      [1, 0],
+      [2, 1],
+      [1, 3],
+    ]);
+    return isOut(what) ? 0 : weight * times;
+  };
+  const operations = chance.between(5, 12);
+  return {
+    operations: Math.min(operations, narrowing.operations ?? operations),
+    concurrency: chance.between(1, 4),
+    gateways: chance.hits(0.5) && !isOut('second-gateway') ? 2 : 1,
+    targets: [...new Set(own)].map((name) => ({ name, nature: natureOf(name, chance) })),
+    fates: {
+      target: fates('target', 10, [
+        [2, 'answered'],
+        [1, 'request-lost'],
+        [2, 'reply-lost'],
+        [2, 'late'],
+        [0.6, 'slow'],
+      ]),
+      read: fates('read', 100, [
+        [1, 'request-lost'],
+        [0.3, 'slow'],
+        [3, 'answered'],
+      ]),
+      commit: fates('commit', 20, [
+        [2, 'answered'],
+        [1, 'request-lost'],
+        [1, 'reply-lost'],
+        [0.4, 'slow'],
+      ]),
+      notifier: fates('notifier', 4, [
+        [1, 'request-lost'],
+        [1, 'slow'],
+      ]),
+    },
+    busy: fault('busy', 0.1),
+    steps: {
+      begin: 2,
+      time: often('time', 0.7),
+      tick: 0.4,
+      land: 0.7,
+      drift: often('drift', 0.4),
+      crash: fault('crash', 0.25),
+      skew: often('skew', 0.1),
+    },
+    workload: {
+      propose: 8,
+      chain: often('chain', 3),
+      again: often('again', 1),
+      approve: 6,
+      deny: often('deny', 0.5),
+      cancel: often('cancel', 0.5),
+      rollback: often('rollback', 1.5),
+      resolve: often('resolve', 2),
+      stop: often('stop', 0.7),
+      release: 1.5,
+      switch: often('switch', 0.3),
+      policy: often('policy', 0.6),
+      preview: often('preview', 0.2),
+      look: often('look', 0.2),
+    },
+  };
+}
