@@ -34,7 +34,6 @@ import {
 } from './main/signals.ts';
 import { keepTargets, TARGETS_ASKED_MS, type TargetsInView } from './main/targets.ts';
 import { takeTurns } from './main/turns.ts';
-import { openUploads, type UploadStore } from './main/uploads.ts';
 import { VERSION } from './main/version.ts';
 import type { GatewayStatus } from './model/api.ts';
 import type { TenantId } from './model/ids.ts';
@@ -47,6 +46,8 @@ import { openApp } from './server/app.ts';
 import type { Log } from './server/problem.ts';
 import { openEvidenceFiles, type EvidenceFolder } from './store/evidence-files.ts';
 import { openReadLog } from './store/read-log.ts';
+import type { UploadStore } from './store/uploads.ts';
+import { openFolderUploads } from './store/uploads-folder.ts';
 
 /** How often what waits is expired, what is in doubt is asked after, and the file is looked at. */
 const TICK_MS = 1_000;
@@ -125,7 +126,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   );
   const first = configuration.current();
   const { evidence, reads } = await openFiles(ground, options, opened);
-  const uploads = openUploads(folder.uploads, clock);
+  const uploads = openFolderUploads(folder.uploads, clock);
   const surroundings = { evidence, uploads, clock, log };
   const targets = await openTargets(first, options, surroundings, { opened, signals });
   const inView = keepTargets(ground, targets, log);

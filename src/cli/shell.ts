@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { inert, inertJson, wrap } from '../lib/terminal.ts';
 import { GatewayProblem } from '../client/problem.ts';
-import { diskProblem } from '../main/folder.ts';
+import { diskProblem } from '../model/disk.ts';
 import { Problem } from '../model/problem.ts';
 import { problemDocument } from '../server/problem.ts';
 import { EXIT, type ExitCode } from './exit.ts';

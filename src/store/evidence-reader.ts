@@ -1,10 +1,10 @@
-import type { FileHandle } from 'node:fs/promises';
 import { isRecord } from '../lib/record.ts';
 import type { EvidenceId } from '../model/ids.ts';
 import { effectsOfLines, type EffectLines, type EffectMaking } from '../model/effect-lines.ts';
 import type { Effect } from '../model/plan.ts';
 import type { EvidenceReader } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
+import type { BlobReader } from './blobs.ts';
 import {
   fileKeyOf,
   HEADER_BYTES,
@@ -25,7 +25,7 @@ interface Frame {
 
 /** Opens a finished file; problem `store-unusable` where it is not as it was written. */
 export async function openReader(
-  file: FileHandle,
+  file: BlobReader,
   id: EvidenceId,
   installationKey: Buffer,
 ): Promise<EvidenceReader> {
@@ -68,7 +68,7 @@ async function page(
 }
 
 async function unlocked(
-  file: FileHandle,
+  file: BlobReader,
   id: EvidenceId,
   installationKey: Buffer,
 ): Promise<FileKey> {
@@ -86,12 +86,11 @@ async function unlocked(
 }
 
 async function indexOf(
-  file: FileHandle,
+  file: BlobReader,
   fileKey: FileKey,
 ): Promise<{ readonly rows: number; readonly frames: readonly Frame[] }> {
   const { id } = fileKey;
-  const { size } = await file.stat();
-  const end = size - TRAILER_BYTES;
+  const end = file.sizeBytes - TRAILER_BYTES;
   if (end < HEADER_BYTES) throw changed(id, 'it was cut');
   const trailer = await bytesAt(file, id, end, TRAILER_BYTES);
   const [number, length] = [trailer.readUInt32BE(0), trailer.readUInt32BE(4)];
@@ -122,7 +121,7 @@ function indexFrom(plain: Buffer): Index {
 }
 
 async function effectsOf(
-  file: FileHandle,
+  file: BlobReader,
   fileKey: FileKey,
   number: number,
   { kind, offset, sizeBytes, rows }: Frame,
@@ -153,18 +152,13 @@ function open(fileKey: FileKey, number: number, kind: FrameKind, sealed: Buffer)
 }
 
 async function bytesAt(
-  file: FileHandle,
+  file: BlobReader,
   id: EvidenceId,
   offset: number,
   length: number,
 ): Promise<Buffer> {
-  const bytes = Buffer.alloc(length);
-  let got = 0;
-  while (got < length) {
-    const { bytesRead } = await file.read(bytes, got, length - got, offset + got);
-    if (bytesRead === 0) throw changed(id, 'it was cut');
-    got += bytesRead;
-  }
+  const bytes = await file.read(offset, length);
+  if (bytes.length < length) throw changed(id, 'it was cut');
   return bytes;
 }
 

@@ -1,25 +1,19 @@
-import type { FileHandle } from 'node:fs/promises';
 import type { EffectLines } from '../model/effect-lines.ts';
 import type { EvidenceWriter } from '../model/ports.ts';
+import type { BlobWriter } from './blobs.ts';
 import { sealFrame, TRAILER_BYTES, type FileKey, type FrameKind } from './evidence-format.ts';
 
 /** What a frame holds before it is sealed, in characters of JSON: about as many bytes. */
 const FRAME_LENGTH = 256 * 1024;
 
 interface Begun {
-  readonly file: FileHandle;
+  readonly blob: BlobWriter;
   readonly header: Buffer;
   readonly fileKey: FileKey;
-  /** Removes what was written so far. */
-  readonly remove: () => Promise<void>;
 }
 
-/**
- * Writes the head and takes effects; `keep` gives the file its name once its bytes are on disk.
- * One frame is written while the next is filled; more waits.
- */
-export function openWriter(begun: Begun, keep: () => Promise<void>): EvidenceWriter {
-  const { file, header, fileKey, remove } = begun;
+/** Writes the head and takes effects. One frame is written while the next is filled; more waits. */
+export function openWriter({ blob, header, fileKey }: Begun): EvidenceWriter {
   const frames: (readonly [sizeBytes: number, rows: number, kind: FrameKind])[] = [];
   let lines: string[] = [];
   let length = 0;
@@ -30,7 +24,7 @@ export function openWriter(begun: Begun, keep: () => Promise<void>): EvidenceWri
 
   function write(part: Buffer): Promise<unknown> {
     bytes += part.length;
-    const written = file.appendFile(part);
+    const written = blob.append(part);
     // It is awaited by the next call; meanwhile nobody listens.
     written.catch(() => undefined);
     return written;
@@ -65,12 +59,6 @@ export function openWriter(begun: Begun, keep: () => Promise<void>): EvidenceWri
     return put('lines', [head, batch.lines], batch.rows);
   }
 
-  async function close(): Promise<void> {
-    isOver = true;
-    await writing.catch(() => undefined);
-    await file.close();
-  }
-
   return {
     async append(effects) {
       if (isOver) throw new Error('an evidence file that is over takes no more effects');
@@ -96,15 +84,15 @@ export function openWriter(begun: Begun, keep: () => Promise<void>): EvidenceWri
       trailer.writeUInt32BE(frames.length, 0);
       trailer.writeUInt32BE(closing.length, 4);
       await write(Buffer.concat([closing, trailer]));
-      await file.datasync();
-      await close();
-      await keep();
+      await blob.keep();
+      isOver = true;
       return { id: fileKey.id, rows, bytes };
     },
     async discard() {
       if (isOver) return;
-      await close();
-      await remove();
+      isOver = true;
+      await writing.catch(() => undefined);
+      await blob.drop();
     },
   };
 }

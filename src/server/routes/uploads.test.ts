@@ -8,7 +8,8 @@ import { appOptions, fakeGate, TOKENS } from '../../../test/support/fake-gate.ts
 import { fakeClock } from '../../../test/support/fakes.ts';
 import { send, serve, type Served } from '../../../test/support/serve.ts';
 import { createClient } from '../../client/client.ts';
-import { openUploads, UPLOAD_BOUNDS, type UploadStore } from '../../main/uploads.ts';
+import { UPLOAD_BOUNDS, type UploadStore } from '../../store/uploads.ts';
+import { openFolderUploads as openUploads } from '../../store/uploads-folder.ts';
 
 interface Bench {
   readonly served: Served;

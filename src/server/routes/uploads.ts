@@ -5,7 +5,7 @@ import { Problem } from '../../model/problem.ts';
 import { UPLOAD_ANSWER } from '../shapes/upload-answers.ts';
 import type { Route } from './route.ts';
 
-/** Where uploads are kept; `main/uploads.ts` is the one of the gateway. */
+/** Where uploads are kept; `store/uploads.ts` is the gateway's. */
 export interface UploadPort {
   /** Durable when it resolves; nothing is left where it rejects. */
   put(owner: string, content: AsyncIterable<Uint8Array>): Promise<UploadAnswer>;

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fakeClock } from '../../test/support/fakes.ts';
 import { Problem } from '../model/problem.ts';
-import { openUploads, UPLOAD_BOUNDS } from './uploads.ts';
+import { UPLOAD_BOUNDS } from './uploads.ts';
+import { openFolderUploads as openUploads } from './uploads-folder.ts';
 
 let root: string;
 let folders = 0;

@@ -7,42 +7,30 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat, utimes, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { UploadAnswer } from '../model/api.ts';
-import type { Clock, Upload, Uploads } from '../model/ports.ts';
+import { diskProblem } from '../model/disk.ts';
+import type { Clock, Upload } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
-import { diskProblem } from './folder.ts';
-
-export const UPLOAD_BOUNDS = {
-  fileBytesMax: 67_108_864,
-  /** Of one owner, together, those on their way included. */
-  ownerBytesMax: 268_435_456,
-  ownerFilesMax: 100,
-  keptMs: 86_400_000,
-  /** What never became an upload is from a crash after this long. */
-  partMs: 3_600_000,
-} as const;
-
-export interface UploadStore extends Uploads {
-  /**
-   * Takes a file; durable when it resolves, and nothing is left where it rejects. Throws
-   * `request-too-large`, and `request-invalid` for an empty one.
-   */
-  put(owner: string, content: AsyncIterable<Uint8Array>): Promise<UploadAnswer>;
-  /** Removes what is older than a day, and what a crash left. */
-  sweep(): Promise<void>;
-}
+import {
+  answerOf,
+  emptyUpload,
+  hashIn,
+  overFile,
+  overOwner,
+  UPLOAD_BOUNDS,
+  type UploadBounds,
+  type UploadStore,
+} from './uploads.ts';
 
 interface OwnerInFlight {
   files: number;
   bytes: number;
 }
 
-type Bounds = { readonly [Name in keyof typeof UPLOAD_BOUNDS]: number };
-
 /** Opens the uploads in a folder, which is made at the first one. */
-export function openUploads(
+export function openFolderUploads(
   folder: string,
   clock: Clock,
-  bounds: Bounds = UPLOAD_BOUNDS,
+  bounds: UploadBounds = UPLOAD_BOUNDS,
 ): UploadStore {
   const inFlight = new Map<string, OwnerInFlight>();
   const folderOf = (owner: string): string =>
@@ -71,7 +59,7 @@ export function openUploads(
       }
     },
     async open(id, owner) {
-      const sha256 = /^upl_([0-9a-f]{64})$/.exec(id)?.[1];
+      const sha256 = hashIn(id);
       if (sha256 === undefined) return undefined;
       const path = join(folderOf(owner), sha256);
       const found = await foundAt(path);
@@ -112,7 +100,7 @@ async function receive(
     await file.close();
     await utimes(part, now, now);
     await rename(part, join(place, sha256));
-    return { id: `upl_${sha256}`, bytes, sha256 };
+    return answerOf(bytes, sha256);
   } catch (error) {
     await file.close().catch(() => undefined);
     await rm(part, { force: true });
@@ -138,8 +126,7 @@ async function write(
     digest.update(chunk);
     await file.writeFile(chunk);
   }
-  if (bytes === 0)
-    throw new Problem('request-invalid', 'the file is empty; send its content as body');
+  if (bytes === 0) throw emptyUpload();
   await file.sync();
   return { bytes, sha256: digest.digest('hex') };
 }
@@ -173,19 +160,4 @@ async function foundAt(
 
 function isAbsent(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
-}
-
-function overFile({ fileBytesMax }: Bounds): Problem {
-  return new Problem(
-    'request-too-large',
-    `the file has more than ${fileBytesMax} bytes; send it in parts, each with a write of its own`,
-  );
-}
-
-function overOwner({ ownerBytesMax, ownerFilesMax }: Bounds): Problem {
-  return new Problem(
-    'request-too-large',
-    `the uploads of the last day would be more than ${ownerFilesMax} files or ${ownerBytesMax} ` +
-      'bytes; each is kept for a day, so send the rest then',
-  );
 }
