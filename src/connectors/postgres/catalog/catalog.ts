@@ -79,9 +79,15 @@ export interface Table {
   readonly outbound: readonly ForeignKey[];
 }
 
+/** What is known of a table or view that is only read. */
+export interface ReadTable extends Pick<Table, 'resource' | 'partOf'> {
+  /** By name. */
+  readonly columns: readonly string[];
+}
+
 export interface Catalog {
-  /** What else the statement names, and reads. */
-  readonly reads: readonly Pick<Table, 'resource' | 'partOf'>[];
+  /** What else the statement names, and reads, in the order of `Statement.reads`. */
+  readonly reads: readonly ReadTable[];
   readonly target: Table;
   /** All that the statement names to write to, the target first. */
   readonly written: readonly Table[];
@@ -226,6 +232,7 @@ export async function readCatalog(
     reads: reads.map((found) => ({
       resource: `${found.schema}.${found.name}`,
       partOf: found.partOf ?? [],
+      columns: found.columns ?? [],
     })),
     tables,
     rowsEstimated: estimates.length === 0 ? null : estimates.reduce((sum, each) => sum + each, 0),

@@ -164,8 +164,11 @@ function tableOf({ relation }: TableWrite, statement: Statement, { written }: Ca
   return table;
 }
 
+/** What a table is known by beside others that may hold the same rows. */
+export type Related = Pick<Table, 'resource' | 'partOf' | 'shows'>;
+
 /** Whether a row may lie in both: views show those of tables, and parts share those of their whole. */
-function isRelated(one: Table, other: Table): boolean {
+export function isRelated(one: Related, other: Related): boolean {
   const names = [other.resource, ...other.partOf, ...(other.shows ?? [])];
   const own = [one.resource, ...one.partOf, ...(one.shows ?? [])];
   return own.some((each) => names.includes(each));
@@ -198,7 +201,8 @@ function mayBe(column: string, one: Table, columns: ReadonlySet<string>, other: 
   return shown.flat().some((each) => own.includes(each));
 }
 
-function shownBy({ relationKind, origins }: Table, column: string): readonly string[] {
+/** The columns of tables that a column shows as they are; of a table itself, that column. */
+export function shownBy({ relationKind, origins }: Table, column: string): readonly string[] {
   if (relationKind !== 'v') return [column];
   return (origins ?? []).filter(([name]) => name === column).map(([, shown]) => shown);
 }

@@ -15,24 +15,20 @@ import { atStep, Faults } from './at-step.ts';
 import type { Carried, CarryContext, Opening } from './carry.ts';
 import { readCatalog, type Catalog } from '../catalog/catalog.ts';
 import { refuseCheaplyWithin } from './cheaply.ts';
-import { checkAmountsKnown, measured, proofFor, withReversibility } from './conclude.ts';
+import { measured, proofFor, withReversibility } from './conclude.ts';
 import { openGuards } from './guards.ts';
 import { ROWS_MEASURED_MAX } from './images.ts';
-import {
-  checkHidesNothing,
-  checkLearnt,
-  Masks,
-  masksOfStatement,
-  type Described,
-} from './masks.ts';
+import { checkLearnt, type Masks } from './masks.ts';
 import { netOf } from './net.ts';
 import { checkPermitted } from './permitted.ts';
 import { guardedOf, runProposed, type Preparing } from './prepare.ts';
 import { Courses, Progress } from './progress.ts';
 import { measureRun, type Doing, type Run } from './run.ts';
 import type { PostgresSettings } from '../settings.ts';
+import { masksOfSteps, type StepsMasks } from './step-masks.ts';
 import type { Tallied } from './tally.ts';
 import type { Lesson, StepWrite, Write } from './teacher.ts';
+import { Unknowns } from './unknowns.ts';
 import type { Lane } from './write.ts';
 
 type StepsWrite = Extract<Write, { kind: 'steps' }>;
@@ -54,10 +50,12 @@ export async function runSteps(
 ): Promise<Carried | 'again'> {
   const { context, teacher, receipts } = preparing;
   const catalogs = await clear(lane, write, preparing);
-  const masks = await masksFor(write, catalogs, preparing);
+  const ofSteps = await masksOfSteps(write, catalogs, preparing);
+  const { masks } = ofSteps;
   const courses = new Courses();
   const progress = new Progress(lane, context, receipts);
-  const going = { lane, context, receipts, masks, progress, courses };
+  const unknowns = new Unknowns();
+  const going = { lane, context, receipts, ofSteps, progress, courses, unknowns };
   const done: Stepped[] = [];
   for (const [at, step] of write.steps.entries()) {
     const catalog = catalogs[at];
@@ -108,47 +106,15 @@ async function clear(
   return catalogs;
 }
 
-/** What is only known at the commit, in any step; no other step may give such a column a value. */
-async function masksFor(
-  { steps }: StepsWrite,
-  catalogs: readonly Catalog[],
-  { context: { settings }, teacher }: Preparing,
-): Promise<Masks> {
-  const faults = new Faults();
-  const described = steps.flatMap(({ statement }, at): readonly Described[] => {
-    const catalog = catalogs[at];
-    return catalog === undefined ? [] : [{ statement, catalog }];
-  });
-  const own: Masks[] = [];
-  for (const [at, { statement, catalog }] of described.entries()) {
-    await faults.check(at, () => {
-      own.push(masksOfStatement(statement, catalog));
-    });
-  }
-  faults.throwAny();
-  const all = Masks.all(own);
-  for (const [at, each] of described.entries()) {
-    await faults.check(at, () => {
-      for (const { target } of catalogs) checkHidesNothing(all.of(target), target, each);
-    });
-  }
-  faults.throwAny();
-  const masks = teacher.masksOf(all);
-  for (const [at, catalog] of catalogs.entries()) {
-    await faults.check(at, () => checkAmountsKnown(catalog, masks, settings));
-  }
-  faults.throwAny();
-  return masks;
-}
-
 /** What the steps of one try share. */
 interface Going {
   readonly lane: Lane;
   readonly context: CarryContext;
   readonly receipts: number;
-  readonly masks: Masks;
+  readonly ofSteps: StepsMasks;
   readonly progress: Progress;
   readonly courses: Courses;
+  readonly unknowns: Unknowns;
 }
 
 interface StepGoing {
@@ -165,9 +131,10 @@ async function carryStep(
   done: readonly Stepped[],
   { step, catalog, isLast, isCounted }: StepGoing,
 ): Promise<Stepped> {
-  const { lane, context, receipts, masks, progress, courses } = going;
+  const { lane, context, receipts, ofSteps, progress, courses, unknowns } = going;
   const { settings } = context;
   const { client } = lane.session;
+  unknowns.check({ statement: step.statement, catalog });
   if (done.length > 0) await lane.session.resetWithin();
   const since = await progress.begin({
     named: catalog.written.map(({ resource }) => resource),
@@ -182,7 +149,7 @@ async function carryStep(
     receipts,
     gathering: {
       catalog,
-      masks,
+      masks: ofSteps.masks,
       guarded: guardedOf(step.statement, catalog),
       sampled: true,
       step: {
@@ -204,6 +171,7 @@ async function carryStep(
   await client.query('RELEASE SAVEPOINT writegate_step');
   await progress.end(run.footprint);
   courses.endStep();
+  unknowns.note(run.gathering.counts, (table) => ofSteps.filledBy(done.length, table));
   const stepped = { write: step, doing, run, plan };
   checkTogether([...done, stepped], settings);
   return stepped;

@@ -100,6 +100,7 @@ export function statementOfCopy(write: CopyWrite): Statement {
     ],
     isPlain: false,
     fixed: [],
+    computed: [],
     inserted,
     updated: [],
     reads: [],

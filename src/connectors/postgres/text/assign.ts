@@ -225,7 +225,13 @@ const COLUMNS_MAX = 1_600;
  */
 function unseen(walk: Walk, select: JsonObject, outer: Place): void {
   const place = walk.within(outer);
-  const inList = { ...place, mark: blank(), isFresh: false, depth: place.depth + 1 };
+  const inList: Place = {
+    ...place,
+    mark: blank(),
+    isFresh: false,
+    part: 'value',
+    depth: place.depth + 1,
+  };
   for (const half of ['larg', 'rarg']) {
     const inner = select[half];
     if (!isJsonObject(inner)) continue;
@@ -281,7 +287,7 @@ function assigned(walk: Walk, value: Json, mark: Mark, place: Place, gets: Gets)
   const isWhole = !gets.isPart && (isFresh(value) || (!gets.isOfSelect && isGiven(value)));
   const [kind] = unwrapped(objectOf(value));
   if (!isWhole && kind !== 'SetToDefault') mark.plain = true;
-  walk.node(value, { ...place, mark, isFresh: isWhole, depth: place.depth + 1 });
+  walk.node(value, { ...place, mark, isFresh: isWhole, part: 'value', depth: place.depth + 1 });
 }
 
 function blank(): Mark {

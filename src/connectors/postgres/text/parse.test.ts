@@ -365,6 +365,36 @@ test('all that a statement writes to is told, its own object first', async () =>
   );
 });
 
+test('it is told of which columns is computed what rows are chosen by', async () => {
+  const told = async (text: string) =>
+    (await parse(text)).computed.map(({ column, levels }) => {
+      const names = levels.map((level) => level.map(({ name }) => name).join('+'));
+      return `${column} of ${names.join(' or ')}`;
+    });
+  assert.deepEqual(await told('DELETE FROM t WHERE a % 2 = 0 OR b LIKE c'), [
+    'a of t',
+    'b of t',
+    'c of t',
+  ]);
+  assert.deepEqual(
+    await told(
+      'UPDATE t SET a = 1 FROM s x, r WHERE t.b = x.c % 4 AND lower(d) = r.e AND mod((SELECT max(g) FROM q WHERE h = 1), 2) = 0',
+    ),
+    ['c of s', 'd of t+s+r', 'g of q or t+s+r'],
+  );
+  assert.deepEqual(await told('DELETE FROM t WHERE a IN (SELECT b # 1 FROM s WHERE c > 0)'), [
+    'b of s or t',
+  ]);
+  for (const text of [
+    'DELETE FROM t WHERE a + 1 > 2 AND b IN (1, 2) AND c BETWEEN 1 AND 2 AND d = ANY ($1)',
+    'UPDATE t SET a = b % 2, c = CASE WHEN d % 2 = 0 THEN md5(e) END WHERE f IS NULL',
+    'INSERT INTO t SELECT a % 2, b || 1 FROM s WHERE c = (SELECT max(d) FROM r)',
+    'DELETE FROM t WHERE bool_of IS NOT DISTINCT FROM coalesce(a = 1, b < 2)',
+  ]) {
+    assert.deepEqual(await told(text), [], text);
+  }
+});
+
 test('an operator that is looked up without being named is cleared as well', async () => {
   const operators = async (text: string) => (await parse(text)).operators;
   for (const text of [

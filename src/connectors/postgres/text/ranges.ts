@@ -26,11 +26,23 @@ export interface Attribute {
   readonly ranges: readonly Range[];
 }
 
-interface Use {
-  readonly level: Level;
-  readonly node: JsonObject;
+/** A column of which something is computed that rows are chosen by, as of `id` in `id % 2 = 0`. */
+export interface Computed {
+  readonly column: string;
+  /** What may have it, by query, the nearest first. */
+  readonly levels: readonly (readonly RelationName[])[];
+}
+
+export interface UseOf {
   /** It stands in a value that a column gets. */
   readonly isOfValue: boolean;
+  /** Rows are chosen by what is computed of it. */
+  readonly isComputed: boolean;
+}
+
+interface Use extends UseOf {
+  readonly level: Level;
+  readonly node: JsonObject;
 }
 
 /** Columns of a relation in their order; null where the catalog said nothing of it. */
@@ -57,8 +69,8 @@ export class Ranges {
     this.#labels.add(name);
   }
 
-  use(level: Level | null, node: JsonObject, isOfValue: boolean): void {
-    this.#uses.push({ level: level ?? this.#root, node, isOfValue });
+  use(level: Level | null, node: JsonObject, of: UseOf): void {
+    this.#uses.push({ level: level ?? this.#root, node, ...of });
   }
 
   /** Whether a value that a column gets may come out of a query in FROM, USING or WITH. */
@@ -68,6 +80,23 @@ export class Ranges {
       const fields = listOf(node['fields']);
       return fields.length < 2 || found(level, nameAt(fields, -2)).length === 0;
     });
+  }
+
+  computed(): readonly Computed[] {
+    const computed = new Map<string, Computed>();
+    for (const { level, node, isComputed } of this.#uses) {
+      if (!isComputed) continue;
+      const fields = listOf(node['fields']);
+      const column = nameAt(fields, -1);
+      const name = fields.length < 2 ? null : nameAt(fields, -2);
+      const levels = relationsAround(level, name, column);
+      if (column === '' || levels.length === 0) continue;
+      computed.set(JSON.stringify([column, levels.map((each) => each.map(nameOf))]), {
+        column,
+        levels,
+      });
+    }
+    return [...computed.values()];
   }
 
   attributes(): readonly Attribute[] {
@@ -122,8 +151,27 @@ function found(level: Level, name: string): readonly Range[] {
   return ranges;
 }
 
+/** What may have a column, called `name` or anything, by the levels around that have such. */
+function relationsAround(
+  level: Level,
+  name: string | null,
+  column: string,
+): readonly (readonly RelationName[])[] {
+  const levels: (readonly RelationName[])[] = [];
+  for (let each: Level | null = level; each !== null; each = each.outer) {
+    const ranges = name === null ? [...each.ranges.values()].flat() : (each.ranges.get(name) ?? []);
+    const own = ranges.filter(({ renamed }) => !renamed.includes(column));
+    if (own.length > 0) levels.push(own.flatMap(({ relations }) => relations));
+  }
+  return levels;
+}
+
+function nameOf({ schema, name }: RelationName): unknown {
+  return [schema, name];
+}
+
 function keyOf({ relations, renamed }: Range): unknown {
-  return [relations.map(({ schema, name }) => [schema, name]), renamed];
+  return [relations.map(nameOf), renamed];
 }
 
 function nameAt(fields: ReturnType<typeof listOf>, at: number): string {

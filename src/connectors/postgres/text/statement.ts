@@ -2,7 +2,7 @@
 import { isJsonObject, type Json, type JsonObject } from '../../../lib/json.ts';
 import { isWriteKind, KINDS, walkWrite, type Assignment, type TableWrite } from './assign.ts';
 import { fixedColumns } from '../measure/fixed.ts';
-import type { Attribute } from './ranges.ts';
+import type { Attribute, Computed } from './ranges.ts';
 import { readShape, type ReadShape } from './shape.ts';
 import {
   listOf,
@@ -54,6 +54,8 @@ export interface Statement extends Named {
   readonly isPlain: boolean;
   /** Columns that the WHERE holds to one value each, as far as it is plain to see: see `fixed.ts`. */
   readonly fixed: readonly string[];
+  /** Of which columns is computed what rows are chosen by, as far as it is plain to see. */
+  readonly computed: readonly Computed[];
   /** What the columns of the target get. */
   readonly inserted: readonly Assignment[];
   readonly updated: readonly Assignment[];
@@ -123,6 +125,7 @@ export function judge(tree: Json, text: string, rules: SyntaxRules): Statement {
     writes,
     isPlain: within.length === 0 && isWriteKind(kind) && kind !== 'MergeStmt',
     fixed: fixedColumns(node['whereClause']),
+    computed: walk.ranges.computed(),
     inserted: direct.flatMap((each) => each.inserted),
     updated: direct.flatMap((each) => each.updated),
     countQuery: null,

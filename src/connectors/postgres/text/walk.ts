@@ -1,6 +1,7 @@
 /** The walk over a statement's syntax tree: default deny over node kinds, names and places. Pure. */
 import { isJsonObject, type Json, type JsonObject } from '../../../lib/json.ts';
 import { CLOCK_VALUES, NODES, SAMPLE_METHODS } from './allowed.ts';
+import { argumentsOf, choosing, operandsOf, type Part } from './computed.ts';
 import { calledName, FRESH_FORMS, GIVEN_FORMS } from './fresh.ts';
 import { Names, unapprovable, type Mode } from './names.ts';
 import { Ranges, renamedBy, type Level } from './ranges.ts';
@@ -77,6 +78,8 @@ export interface Place {
   readonly isSource: boolean;
   /** Set in the list of such a query. */
   readonly isOutput: boolean;
+  /** What is made of columns that stand here. */
+  readonly part: Part;
   readonly depth: number;
 }
 
@@ -87,6 +90,7 @@ export const TOP: Place = {
   level: null,
   isSource: true,
   isOutput: false,
+  part: 'choice',
   depth: 0,
 };
 
@@ -206,10 +210,14 @@ export class Walk {
       case 'FuncCall':
         this.#call(node, place);
         this.ranges.label(calledName(node));
-        return this.members(kind, without(node, ['funcname']), place);
+        this.node(listOf(node['args']), {
+          ...place,
+          part: argumentsOf(calledName(node), place.part),
+        });
+        return this.members(kind, without(node, ['funcname', 'args']), place);
       case 'A_Expr':
         this.names.operator(listOf(node['name']), node);
-        return this.members(kind, without(node, ['name']), isTest(node) ? tested(place) : place);
+        return this.members(kind, without(node, ['name']), operands(node, place));
       case 'CaseWhen':
         this.node(node['expr'] ?? null, tested(place));
         return this.members(kind, without(node, ['expr']), place);
@@ -229,7 +237,10 @@ export class Walk {
         if (kind === 'JoinExpr') this.#join(node, place);
         return this.members(kind, node, place);
       case 'ColumnRef':
-        this.ranges.use(place.level, node, place.mark !== null);
+        this.ranges.use(place.level, node, {
+          isOfValue: place.mark !== null,
+          isComputed: place.part === 'computed',
+        });
         return this.names.column(node);
       case 'TypeName':
         this.names.type(node);
@@ -283,7 +294,7 @@ export class Walk {
       ? { ...place, scope: this.with(node['withClause'], place) }
       : place;
     const inner = leftOut.length === 0 ? this.within(named) : named;
-    const outside = { ...inner, isOutput: false };
+    const outside = { ...inner, isOutput: false, part: choosing(inner.part) };
     const isSource = place.isSource && this.names.mode === 'write' && place.mark === null;
     const lists = ['targetList', 'valuesLists'].filter((each) => !leftOut.includes(each));
     for (const list of lists) {
@@ -361,7 +372,14 @@ function inSource(name: string, node: JsonObject): Rejection {
 
 /** Inside of a test a clock hides nothing: what comes of it is a plain value, and drift where it changes. */
 function tested(place: Place): Place {
-  return { ...place, mark: null, isFresh: false, isOutput: false };
+  const part = choosing(place.part);
+  return { ...place, mark: null, isFresh: false, isOutput: false, part };
+}
+
+/** Where the operands of an expression stand. */
+function operands(expression: JsonObject, outer: Place): Place {
+  const place = isTest(expression) ? tested(outer) : outer;
+  return { ...place, part: operandsOf(expression, place.part) };
 }
 
 function isTest(node: JsonObject): boolean {
