@@ -108,6 +108,11 @@ export const PROBLEMS = {
   'configuration-missing': { status: 500, title: 'there is no configuration', acts: 'operator' },
   'store-locked': { status: 503, title: 'another gateway holds the store', acts: 'operator' },
   'store-unusable': { status: 503, title: 'the store cannot be read or written', acts: 'operator' },
+  'store-unreachable': {
+    status: 503,
+    title: 'the server of the store does not answer',
+    acts: 'nobody',
+  },
   'ledger-inconsistent': {
     status: 503,
     title: 'the ledger and its published checkpoint disagree',
@@ -132,7 +137,10 @@ const RETRY_AFTER_MS: Partial<Record<ProblemCode, number>> = {
 /** Stable, documented in `docs/spec/problems.md`. */
 export type ProblemCode = keyof typeof PROBLEMS;
 
-/** A call that could not be taken. Nothing was changed by it. The message holds no secret. */
+/**
+ * A call that could not be taken. Nothing was changed by it, save where `store-unreachable` says that
+ * it is not known. The message holds no secret.
+ */
 export class Problem extends Error {
   override readonly name = 'Problem';
   readonly code: ProblemCode;

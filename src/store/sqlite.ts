@@ -23,7 +23,7 @@ import { openDatabase } from './sqlite/database.ts';
 import { isFull, storageProblem } from './sqlite/problem.ts';
 import { openTables, type SqliteTables } from './sqlite/tables.ts';
 import { applyChange, type Sealing } from './state/apply.ts';
-import { heldKey } from './state/guards.ts';
+import { heldKey, holdersIn } from './state/guards.ts';
 import { CommitQueue, type Settled } from './state/queue.ts';
 import type { TenantCredential } from './state/tables.ts';
 
@@ -95,7 +95,7 @@ export class SqliteStore implements Store {
     keys: Parameters<Store['keyHolders']>[1],
   ): ReturnType<Store['keyHolders']> {
     return this.#read((tables) => ({
-      derived: heldKey(tables, tenant, keys)?.proposalId,
+      derived: heldKey(holdersIn(tables), tenant, keys)?.proposalId,
       supplied: keys.supplied === null ? undefined : tables.keys.supplied(tenant, keys.supplied),
     }));
   }

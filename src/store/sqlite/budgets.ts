@@ -67,8 +67,8 @@ export class BudgetTable implements BudgetRows {
       .map((row) => ({ line: lineOf(row), amount: integerOf(row, 'amount') }));
   }
 
-  hold(tenant: TenantId, proposal: ProposalId, line: Line, amount: number): void {
-    this.#reserve.run({ tenant, proposal, ...nameOf(line), amount });
+  hold(tenant: TenantId, proposal: ProposalId, line: BudgetLine): void {
+    this.#reserve.run({ tenant, proposal, ...nameOf(line), amount: line.amount });
   }
 
   drop(tenant: TenantId, proposal: ProposalId): void {

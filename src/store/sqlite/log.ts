@@ -1,9 +1,9 @@
 import { strict as assert } from 'node:assert';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import type { Json } from '../../lib/json.ts';
 import type { EntryBody, EntryPosition, Payload, SealedEntry } from '../../model/entry.ts';
 import { tenantId, type TenantId } from '../../model/ids.ts';
 import type { StoredEntry } from '../../model/ports.ts';
+import { storedPayload } from '../state/records.ts';
 import { EMPTY_LOG, type LogHead, type LogRows } from '../state/tables.ts';
 import { bytesOf, integerOf, textOf, type Row } from './rows.ts';
 
@@ -176,16 +176,10 @@ export class LogTable implements LogRows {
 }
 
 function payloadOf(row: Row): Payload {
-  const text = textOf(row, 'value');
-  return {
+  return storedPayload({
     label: textOf(row, 'label'),
     nonce: bytesOf(row, 'nonce'),
-    text,
-    // Only where it is looked at: who copies a log goes by the text.
-    get value() {
-      // What `JSON.parse` returns is `Json` by its definition.
-      return JSON.parse(text) as Json;
-    },
     commitment: textOf(row, 'commitment'),
-  };
+    text: textOf(row, 'value'),
+  });
 }

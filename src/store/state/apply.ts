@@ -47,7 +47,7 @@ export function applyChange(tables: Tables, sealing: Sealing, change: Change): C
     if (written.proposal !== undefined) proposals.push(written.proposal);
   }
   if (guard?.keys !== undefined) tables.keys.take(tenant, guard.keys);
-  if (reserve !== undefined) tables.budgets.reserve(tenant, reserve.proposalId, reserve.lines);
+  if (reserve !== undefined) tables.budgets.reserve(tenant, reserve.proposalId, reserve.lines, now);
   if (settle !== undefined) tables.budgets.settle(tenant, settle, now);
   if (release !== undefined) tables.budgets.release(tenant, release);
   const lease = leave(tables.leases, proposals, guard?.lease);

@@ -30,7 +30,7 @@ export interface BudgetRows {
     proposal: ProposalId,
   ): readonly { readonly line: Line; readonly amount: number }[];
   /** Reserves; what the proposal had reserved on the line is replaced. */
-  hold(tenant: TenantId, proposal: ProposalId, line: Line, amount: number): void;
+  hold(tenant: TenantId, proposal: ProposalId, line: BudgetLine, now: number): void;
   /** Ends all reservations of the proposal. */
   drop(tenant: TenantId, proposal: ProposalId): void;
   /** The line's first spending after `since`. */
@@ -96,10 +96,10 @@ export class Budgets {
    * Reserves lines that `findExceeded` let pass. What the same proposal has reserved already is
    * replaced and not added to: it takes effect at most once.
    */
-  reserve(tenant: TenantId, proposal: ProposalId, lines: readonly BudgetLine[]): void {
+  reserve(tenant: TenantId, proposal: ProposalId, lines: readonly BudgetLine[], now: number): void {
     const names = new Set(lines.map((line) => JSON.stringify(nameOf(line))));
     assert(names.size === lines.length, 'no budget line comes twice');
-    for (const line of lines) this.#rows.hold(tenant, proposal, line, line.amount);
+    for (const line of lines) this.#rows.hold(tenant, proposal, line, now);
   }
 
   /** What the proposal has reserved becomes spent, now. */

@@ -7,7 +7,7 @@ import type { ProposalId, TenantId } from '../../model/ids.ts';
 import { isWithoutEffect } from '../../model/lifecycle.ts';
 import type { Change, CommitConflict, KeyClaim } from '../../model/ports.ts';
 import { findLostLease } from './leases.ts';
-import type { Tables } from './tables.ts';
+import type { Standing, Tables } from './tables.ts';
 
 /** Returns the first conflict of a change: lease, steps, policy, freezes, keys, budgets, paces. */
 export function findConflict(
@@ -27,31 +27,40 @@ export function findConflict(
   );
 }
 
+/** How far the proposal is that took a derived key last; `undefined` where nobody did. */
+export type KeyHolders = (tenant: TenantId, key: Digest) => Standing | undefined;
+
+export function holdersIn({ keys, proposals }: Pick<Tables, 'keys' | 'proposals'>): KeyHolders {
+  return (tenant, key) => {
+    const id = keys.derived(tenant, key);
+    return id && proposals.standing(tenant, id);
+  };
+}
+
 /**
  * Returns the first of the keys that is held, with the proposal whose hold on it counts: it may still
  * take effect, or did at or after `appliedSince`. One that ended without effect holds nothing.
  */
 export function heldKey(
-  tables: Pick<Tables, 'keys' | 'proposals'>,
+  holders: KeyHolders,
   tenant: TenantId,
   claim: Pick<KeyClaim, 'keys' | 'appliedSince'>,
   except?: ProposalId,
 ): { readonly key: Digest; readonly proposalId: ProposalId } | undefined {
   for (const key of claim.keys) {
-    const id = holderOf(tables, tenant, key, claim.appliedSince);
+    const id = holderOf(holders, tenant, key, claim.appliedSince);
     if (id !== undefined && id !== except) return { key, proposalId: id };
   }
   return undefined;
 }
 
 function holderOf(
-  tables: Pick<Tables, 'keys' | 'proposals'>,
+  holders: KeyHolders,
   tenant: TenantId,
   key: Digest,
   appliedSince: number,
 ): ProposalId | undefined {
-  const id = tables.keys.derived(tenant, key);
-  const holder = id && tables.proposals.standing(tenant, id);
+  const holder = holders(tenant, key);
   if (holder === undefined || isWithoutEffect(holder.state)) return undefined;
   const isPast = holder.settledAt !== null && holder.settledAt < appliedSince;
   return holder.state === 'applied' && isPast ? undefined : holder.id;
@@ -88,7 +97,7 @@ function findTakenKey(
   // The supplied key first: who sends it again wants its first result, not to hear of a duplicate.
   const supplied = claim.supplied && tables.keys.supplied(tenant, claim.supplied);
   if (supplied) return { kind: 'key', key: 'supplied', proposalId: supplied };
-  const held = heldKey(tables, tenant, claim, claim.proposalId);
+  const held = heldKey(holdersIn(tables), tenant, claim, claim.proposalId);
   return held && { kind: 'key', ...held };
 }
 

@@ -1,4 +1,6 @@
 /** Records as JSON, and what is left out of them. */
+import type { Json } from '../../lib/json.ts';
+import type { Payload } from '../../model/entry.ts';
 import type { Freeze } from '../../model/freeze.ts';
 import type { Effect } from '../../model/plan.ts';
 import type { Credential } from '../../model/principal.ts';
@@ -65,5 +67,17 @@ export function parseCredential(text: string): Credential {
     ...stored,
     revokedAt,
     holder: holder.kind === 'agent' ? { ...holder, owner: holder.owner } : holder,
+  };
+}
+
+/** What lies beside a leaf, of its columns; `text` is its value as JSON. */
+export function storedPayload(row: Omit<Payload, 'value'> & { readonly text: string }): Payload {
+  return {
+    ...row,
+    // Only where it is looked at: who copies a log goes by the text.
+    get value() {
+      // What `JSON.parse` returns is `Json` by its definition.
+      return JSON.parse(row.text) as Json;
+    },
   };
 }
