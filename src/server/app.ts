@@ -15,7 +15,8 @@ import {
   resourceMetadata,
   type CredentialPort,
 } from './auth.ts';
-import { openExchanges } from './exchanges.ts';
+import { boundConnections } from './connections.ts';
+import { EXCHANGE_BOUNDS, openExchanges, type ExchangeBounds } from './exchanges.ts';
 import { checkHost } from './hosts.ts';
 import { mountMcp } from './mcp-http.ts';
 import { openApiDocument } from './openapi.ts';
@@ -32,7 +33,7 @@ import { pastRoutes } from './routes/past.ts';
 import { policyRoutes, type PolicyPort } from './routes/policies.ts';
 import { proposalRoutes } from './routes/proposals.ts';
 import type { Route } from './routes/route.ts';
-import { serveRoutes } from './routes/serve.ts';
+import { fastifyPath, serveRoutes } from './routes/serve.ts';
 import { uploadRoutes, type UploadPort } from './routes/uploads.ts';
 
 export interface AppOptions {
@@ -57,13 +58,13 @@ export interface AppOptions {
   readonly dependents?: DependentsPort;
   readonly version: string;
   readonly log: Log;
-  readonly inFlightMax?: number;
+  /** In place of the bounds on requests in flight, and on connections. */
+  readonly bounds?: Partial<ExchangeBounds> & { readonly connectionsMax?: number };
   /** How long a caller may take to send a request. */
   readonly receiveTimeoutMs?: number;
 }
 
 export const BODY_BYTES_MAX: number = 512 * 1024;
-const IN_FLIGHT_MAX = 256;
 const RECEIVE_TIMEOUT_MS = 15_000;
 
 const SECURE_HEADERS = {
@@ -77,7 +78,9 @@ const SECURE_HEADERS = {
 export function openApp(options: AppOptions): FastifyInstance {
   const { credentials, gate, log, version } = options;
   const stopping = new AbortController();
-  const exchanges = openExchanges(options.inFlightMax ?? IN_FLIGHT_MAX);
+  const routes = routesOf(options);
+  const exchanges = openExchanges({ ...EXCHANGE_BOUNDS, ...options.bounds }, isPublicAmong(routes));
+  const { share } = exchanges;
   const app = openBorder(options, async (request, reply) => {
     checkHost(request, options.allowedHosts);
     if (stopping.signal.aborted) {
@@ -85,8 +88,13 @@ export function openApp(options: AppOptions): FastifyInstance {
     }
     exchanges.begin(request, reply);
   });
-  const share = exchanges.share.bind(exchanges);
-  serveRoutes(app, { credentials, stopping: stopping.signal, share }, routesOf(options));
+  boundConnections(app.server, options.bounds?.connectionsMax);
+  app.addHook('onSend', async (request, reply, payload) => {
+    // A caller that is answered now is not to send its next request here.
+    if (stopping.signal.aborted) reply.header('connection', 'close');
+    exchanges.answer(request, reply, sizeOf(payload));
+  });
+  serveRoutes(app, { credentials, stopping: stopping.signal, share }, routes);
   for (const resource of ['', '/mcp']) {
     app.get(`${RESOURCE_METADATA_PATH}${resource}`, (request) =>
       resourceMetadata(request, resource),
@@ -102,7 +110,7 @@ export function openApp(options: AppOptions): FastifyInstance {
     bodyBytesMax: BODY_BYTES_MAX,
     authorize: async (request, reply) => {
       const principal = await authorize(credentials, 'agent', request.headers.authorization);
-      share(principal, reply);
+      share(principal, request, reply);
       return principal;
     },
   });
@@ -181,6 +189,18 @@ function routesOf(options: AppOptions): readonly Route[] {
   ];
   const document = openApiDocument(routes, options.version);
   return routes;
+}
+
+/** Whether a request takes no credential: of these routes, of the metadata, or of nothing that is served. */
+function isPublicAmong(routes: readonly Route[]): (request: FastifyRequest) => boolean {
+  const guarded = new Set(routes.filter(({ access }) => access !== 'public').map(fastifyPath));
+  return ({ routeOptions: { url } }) => url === undefined || !(url === '/mcp' || guarded.has(url));
+}
+
+/** Bytes of an answer; null of one that is made while it is read. */
+function sizeOf(payload: unknown): number | null {
+  if (typeof payload === 'string') return Buffer.byteLength(payload);
+  return payload instanceof Uint8Array ? payload.length : null;
 }
 
 /** On the raw answer, so that what MCP writes by itself carries them too. */

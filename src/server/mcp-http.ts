@@ -6,7 +6,7 @@ import type { Gate } from '../gate.ts';
 import type { OperationView } from '../model/api.ts';
 import type { Principal } from '../model/principal.ts';
 import { gatewayFor } from './gateway.ts';
-import { goneSignal } from './exchanges.ts';
+import { EXCHANGE_BOUNDS, giveUpIdleReader, goneSignal } from './exchanges.ts';
 import { mcpServer } from './mcp.ts';
 import type { Log } from './problem.ts';
 
@@ -65,6 +65,7 @@ export function mountMcp(mount: McpMount): { close(): Promise<void> } {
         const auth: AuthInfo = { token: '', clientId: principal.name, scopes: [] };
         callers.set(auth, { principal, ended: AbortSignal.any([gone, stopping]) });
         reply.hijack();
+        reply.raw.once('prefinish', () => giveUpIdleReader(reply, EXCHANGE_BOUNDS.unreadMsMax));
         // Not awaited: the SDK's promise of a call that was cancelled never settles.
         void serve(incoming(request, auth), reply.raw);
       },

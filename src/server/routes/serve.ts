@@ -12,7 +12,7 @@ interface Server {
   /** Aborts when the gateway stops. */
   readonly stopping: AbortSignal;
   /** Holds a caller to its share of the requests in flight. */
-  readonly share: (principal: Principal, reply: FastifyReply) => void;
+  readonly share: (principal: Principal, request: FastifyRequest, reply: FastifyReply) => void;
 }
 
 export function serveRoutes(app: FastifyInstance, server: Server, routes: readonly Route[]): void {
@@ -21,7 +21,7 @@ export function serveRoutes(app: FastifyInstance, server: Server, routes: readon
     (access: Exclude<Access, 'public'>) => async (request: FastifyRequest, reply: FastifyReply) => {
       const { authorization } = request.headers;
       const principal = await authorize(server.credentials, access, authorization);
-      server.share(principal, reply);
+      server.share(principal, request, reply);
       principals.set(request, principal);
     };
   const add = (to: FastifyInstance, route: Route): void => {
@@ -106,7 +106,8 @@ function sendAnswer(route: Route, reply: FastifyReply, answer: unknown): Fastify
   return reply.code(route.status).send(answer);
 }
 
-function fastifyPath(route: Route): string {
+/** The path as Fastify writes it. */
+export function fastifyPath(route: Route): string {
   return route.path.replaceAll(/\{(\w+)\}/g, (_whole, name: string) =>
     name === route.rest ? '*' : `:${name}`,
   );
