@@ -37,6 +37,7 @@ import { takeTurns } from './main/turns.ts';
 import { VERSION } from './main/version.ts';
 import type { GatewayStatus } from './model/api.ts';
 import type { TenantId } from './model/ids.ts';
+import { LEASE_MS } from './model/lease.ts';
 import type { Configuration } from './model/policy.ts';
 import type { Clock, Notifier, Store, Target } from './model/ports.ts';
 import { Problem } from './model/problem.ts';
@@ -51,6 +52,8 @@ import { openFolderUploads } from './store/uploads-folder.ts';
 
 /** How often what waits is expired, what is in doubt is asked after, and the file is looked at. */
 const TICK_MS = 1_000;
+/** Twice a lease may be renewed too late before it runs out. */
+const RENEW_MS = LEASE_MS / 3;
 /** How long a grown ledger stays unpublished, at most. */
 const PUBLISH_MS = 500;
 
@@ -149,6 +152,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
         reads,
       },
       {
+        holder: bare.gateway.holder,
         policy: () => configuration.current().policy,
         policyAt: (logStep) => configuration.policyAt(logStep),
         score: scoreOf,
@@ -157,6 +161,8 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
       },
     ),
   );
+  // Let go of after the drain: what is being carried out is held on to up to its end.
+  opened.add(keepRenewing(ground, gate, log));
   opened.add(() => gate.drain());
   const emergency = keepSwitch({
     path: options.configPath,
@@ -167,6 +173,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   });
   // Before anything that a crash left is taken up: that too is a write.
   await emergency.look();
+  await store.endLeases(bare.gateway.id);
   await gate.tick();
   await inView.look();
   await publisher.publish();
@@ -322,6 +329,20 @@ async function openTargets(
 
 function listenOptions({ host, port }: GatewayOptions): { host?: string; port?: number } {
   return { ...(host !== undefined && { host }), ...(port !== undefined && { port }) };
+}
+
+/** Holds on to the leases of what is carried out; what it returns ends that. */
+function keepRenewing({ clock }: Ground, gate: OpenGate, log: Log): () => Promise<void> {
+  const stop = new AbortController();
+  const onError = (error: unknown): void =>
+    log('what is carried out could not be held on to; it is tried again', error);
+  const turns = takeTurns({ clock, intervalMs: RENEW_MS, stop: stop.signal, onError }, () =>
+    gate.renew(),
+  );
+  return () => {
+    stop.abort();
+    return turns;
+  };
 }
 
 /** Starts the timers; what it returns ends them and waits for their last turns. */

@@ -24,6 +24,7 @@ import type { Score } from './assess.ts';
 import type { Carrier } from './carrier.ts';
 import { openChain } from './chain.ts';
 import type { InFlight } from './in-flight.ts';
+import type { Leases } from './leases.ts';
 import type { Watch } from './watch.ts';
 
 export interface GatePorts {
@@ -39,6 +40,8 @@ export interface GatePorts {
 }
 
 export interface GateSettings {
+  /** Which run of which gateway this is, `gateway/run`: of what it took, no other carries on. */
+  readonly holder: string;
   /** The policy in force, as far as this process knows; read again for each decision. */
   readonly policy: () => Policy;
   /**
@@ -57,6 +60,7 @@ export interface GateSettings {
 export interface Journey extends GatePorts, GateSettings {
   readonly watch: Watch;
   readonly inFlight: InFlight;
+  readonly leases: Leases;
   readonly never: AbortSignal;
 }
 
