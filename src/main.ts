@@ -14,17 +14,18 @@ import { createPublisher, type Publisher } from './ledger/publish.ts';
 import { Opened } from './main/closing.ts';
 import { openCredentials } from './main/credentials.ts';
 import { dependentsView } from './main/dependents.ts';
-import { SWEEP_MS, sweepEvidence } from './main/evidence-sweep.ts';
 import { removePlace, writePlace, type DataFolder } from './main/folder.ts';
 import { openGround, type Ground, type GroundOptions } from './main/ground.ts';
 import { openConfiguration, type ConfigurationInForce } from './main/in-force.ts';
 import { judgedInFile } from './main/judged.ts';
+import { openEvidenceKey } from './main/keys.ts';
 import { listen } from './main/listen.ts';
 import { provideOperator } from './main/operator.ts';
 import { readLine } from './main/read-line.ts';
 import { operationsOf, resourcesOf } from './main/operations.ts';
-import { keepSwitch, type EmergencySwitch } from './main/switch.ts';
+import { keepSwitch } from './main/switch.ts';
 import { openPolicies } from './main/policies.ts';
+import { enter, type Presence } from './main/presence.ts';
 import {
   exporterFor,
   openSignals,
@@ -32,30 +33,22 @@ import {
   type LogEvent,
   type Signals,
 } from './main/signals.ts';
-import { keepTargets, TARGETS_ASKED_MS, type TargetsInView } from './main/targets.ts';
-import { takeTurns } from './main/turns.ts';
+import { keepTargets, type TargetsInView } from './main/targets.ts';
+import type { Storage } from './main/storage.ts';
+import { keepTurning } from './main/turning.ts';
 import { VERSION } from './main/version.ts';
 import type { GatewayStatus } from './model/api.ts';
-import type { TenantId } from './model/ids.ts';
-import { LEASE_MS } from './model/lease.ts';
+import type { Freeze } from './model/freeze.ts';
 import type { Configuration } from './model/policy.ts';
-import type { Clock, Notifier, Store, Target } from './model/ports.ts';
+import type { Notifier, Target } from './model/ports.ts';
 import { Problem } from './model/problem.ts';
 import type { ReadLog } from './model/read.ts';
 import { scoreOf } from './policy/stages/risk.ts';
 import { openApp } from './server/app.ts';
 import type { Log } from './server/problem.ts';
-import { openEvidenceFiles, type EvidenceFolder } from './store/evidence-files.ts';
+import { evidenceIn, type EvidenceFolder } from './store/evidence-files.ts';
 import { openReadLog } from './store/read-log.ts';
-import type { UploadStore } from './store/uploads.ts';
-import { openFolderUploads } from './store/uploads-folder.ts';
-
-/** How often what waits is expired, what is in doubt is asked after, and the file is looked at. */
-const TICK_MS = 1_000;
-/** Twice a lease may be renewed too late before it runs out. */
-const RENEW_MS = LEASE_MS / 3;
-/** How long a grown ledger stays unpublished, at most. */
-const PUBLISH_MS = 500;
+import type { SeenGateway } from './store/shared.ts';
 
 export interface GatewayOptions extends GroundOptions {
   /** In place of what the file says under `listen`. */
@@ -74,6 +67,10 @@ export interface Gateway {
   readonly url: string;
   readonly vkey: string;
   readonly folder: DataFolder;
+  /** Which store it works on, for people. */
+  readonly store: Pick<Storage, 'kind' | 'where'>;
+  /** This gateway and the others over its store, as they were seen within the last seconds. */
+  readonly gateways: () => readonly SeenGateway[];
   readonly configuration: ConfigurationInForce;
   readonly gate: OpenGate;
   /** The targets, with why one cannot be used. */
@@ -107,7 +104,9 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   const { log } = options;
   const bare = await openGround(options);
   const { folder, signer, clock, random } = bare;
-  opened.add(() => bare.store.close());
+  opened.add(() => bare.storage.close());
+  const presence = await enter({ ...bare, shared: bare.storage.shared, log });
+  opened.add(() => presence.leave());
   const signals = openSignals({
     version: VERSION,
     agents: () => configuration.current().policy.agents.keys(),
@@ -129,7 +128,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   );
   const first = configuration.current();
   const { evidence, reads } = await openFiles(ground, options, opened);
-  const uploads = openFolderUploads(folder.uploads, clock);
+  const { uploads } = bare.storage;
   const surroundings = { evidence, uploads, clock, log };
   const targets = await openTargets(first, options, surroundings, { opened, signals });
   const inView = keepTargets(ground, targets, log);
@@ -152,17 +151,14 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
         reads,
       },
       {
-        holder: bare.gateway.holder,
         policy: () => configuration.current().policy,
         policyAt: (logStep) => configuration.policyAt(logStep),
         score: scoreOf,
         links: { human: () => null },
-        isStoppedByFile: () => emergency.isOff(),
+        isStoppedByFile: (freeze) => isStoppedByFile(freeze),
       },
     ),
   );
-  // Let go of after the drain: what is being carried out is held on to up to its end.
-  opened.add(keepRenewing(ground, gate, log));
   opened.add(() => gate.drain());
   const emergency = keepSwitch({
     path: options.configPath,
@@ -171,9 +167,13 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
     obey: (file) => gate.obeySwitch(file),
     onChange: (line) => log(line, undefined),
   });
+  const isStoppedByFile = ({ by, voices = [] }: Freeze): boolean => {
+    if (by === bare.gateway.id) return emergency.isOff();
+    // Another's file: it speaks for itself, while its gateway is there.
+    return presence.isThere(by) && !voices.some(({ source }) => source === 'file');
+  };
   // Before anything that a crash left is taken up: that too is a write.
   await emergency.look();
-  await store.endLeases(bare.gateway.id);
   await gate.tick();
   await inView.look();
   await publisher.publish();
@@ -193,7 +193,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
     policies: openPolicies(ground, configuration),
     operations: () => operationsOf(targets),
     resources: () => resourcesOf(targets),
-    status: () => statusOf(ground, configuration, inView, startedAt),
+    status: () => statusOf({ ...ground, presence }, configuration, inView, startedAt),
     ledgerFolder: folder.ledger,
     allowedHosts: first.allowedHosts,
     uploads,
@@ -204,9 +204,10 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   });
   opened.add(() => app.close());
   const url = await listen(app, { ...first.listen, ...listenOptions(options) });
+  await presence.answersAt(url);
   await writePlace(folder, { url, pid: process.pid, startedAt });
   opened.add(() => removePlace(folder));
-  const kept = { evidence, uploads };
+  const kept = { evidence, uploads, shared: bare.storage.shared, presence };
   const turning = { ...ground, ...kept, log, gate, configuration, emergency, publisher, inView };
   opened.add(keepTurning(turning));
 
@@ -214,6 +215,8 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
     url,
     vkey: signer.vkey,
     folder,
+    store: { kind: bare.storage.kind, where: bare.storage.where },
+    gateways: presence.gateways,
     configuration,
     gate,
     targets: inView.current,
@@ -243,7 +246,7 @@ function openPublisher({ folder, signer, store, tenant }: Ground): Promise<Publi
 }
 
 async function statusOf(
-  { signer, store, tenant }: Ground,
+  { signer, store, storage, tenant, gateway, presence }: Ground & { readonly presence: Presence },
   configuration: ConfigurationInForce,
   inView: TargetsInView,
   startedAt: number,
@@ -258,6 +261,11 @@ async function statusOf(
     ledger: { origin: signer.name, vkey: signer.vkey, size: (await store.tree(tenant)).size },
     targets: inView.current(),
     startedAt,
+    store: storage.kind,
+    gateway: gateway.id,
+    gateways: presence
+      .gateways()
+      .map(({ id, version, startedAt: since }) => ({ name: id, version, startedAt: since })),
   };
 }
 
@@ -279,17 +287,17 @@ async function levelOf(
 /** People are told by the inbox alone. */
 const SILENT: Notifier = { waiting: () => Promise.resolve() };
 
-/** What is kept in files beside the store. */
+/** What is kept beside the state. */
 async function openFiles(
-  { folder, clock }: Ground,
+  ground: Ground,
   { log }: GatewayOptions,
   opened: Opened,
 ): Promise<{ readonly evidence: EvidenceFolder; readonly reads: ReadLog }> {
-  const evidence = await openEvidenceFiles({
-    folder: folder.evidence,
-    keyPath: folder.evidenceKey,
-    now: () => clock.now(),
-  });
+  const { folder, clock, storage } = ground;
+  const { evidence: blobs, shared, where } = storage;
+  const hasFiles = async (): Promise<boolean> => (await blobs.list(0)).length > 0;
+  const key = await openEvidenceKey({ ...ground, shared, where }, hasFiles);
+  const evidence = evidenceIn(blobs, key, () => clock.now());
   const reads = await openReadLog({ path: folder.reads });
   opened.add(() => reads.close());
   return {
@@ -329,59 +337,4 @@ async function openTargets(
 
 function listenOptions({ host, port }: GatewayOptions): { host?: string; port?: number } {
   return { ...(host !== undefined && { host }), ...(port !== undefined && { port }) };
-}
-
-/** Holds on to the leases of what is carried out; what it returns ends that. */
-function keepRenewing({ clock }: Ground, gate: OpenGate, log: Log): () => Promise<void> {
-  const stop = new AbortController();
-  const onError = (error: unknown): void =>
-    log('what is carried out could not be held on to; it is tried again', error);
-  const turns = takeTurns({ clock, intervalMs: RENEW_MS, stop: stop.signal, onError }, () =>
-    gate.renew(),
-  );
-  return () => {
-    stop.abort();
-    return turns;
-  };
-}
-
-/** Starts the timers; what it returns ends them and waits for their last turns. */
-function keepTurning(gateway: {
-  readonly clock: Clock;
-  readonly store: Store;
-  readonly tenant: TenantId;
-  readonly evidence: EvidenceFolder;
-  readonly uploads: UploadStore;
-  readonly log: Log;
-  readonly gate: OpenGate;
-  readonly configuration: ConfigurationInForce;
-  readonly emergency: EmergencySwitch;
-  readonly publisher: Publisher;
-  readonly inView: TargetsInView;
-}): () => Promise<void> {
-  const { clock, log, gate, configuration, emergency, publisher, inView } = gateway;
-  const stop = new AbortController();
-  const turns = (name: string, intervalMs: number, turn: () => Promise<unknown>): Promise<void> =>
-    takeTurns(
-      {
-        clock,
-        intervalMs,
-        stop: stop.signal,
-        onError: (error) => log(`${name} did not go through; it is tried again`, error),
-      },
-      async () => void (await turn()),
-    );
-  const all = [
-    turns('reconciliation', TICK_MS, () => gate.tick()),
-    turns('looking at the emergency switch', TICK_MS, () => emergency.look()),
-    turns('reading the configuration', TICK_MS, () => configuration.reload()),
-    turns('asking the targets', TARGETS_ASKED_MS, () => inView.look()),
-    turns('publishing the ledger', PUBLISH_MS, () => publisher.publish()),
-    turns('removing old evidence', SWEEP_MS, () => sweepEvidence(gateway)),
-    turns('removing old uploads', SWEEP_MS, () => gateway.uploads.sweep()),
-  ];
-  return async () => {
-    stop.abort();
-    await Promise.all(all);
-  };
 }

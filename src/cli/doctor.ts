@@ -2,26 +2,31 @@ import type { Command } from 'commander';
 import type { Examination } from '../main/onboard.ts';
 import { Problem } from '../model/problem.ts';
 import { configurationPath, withConfiguration, type ConfigurationOption } from './configuration.ts';
+import { folderOf } from './connect.ts';
 import { EXIT } from './exit.ts';
 import { nextCommands } from './look.ts';
 import { examinationLines, isShut } from './render-report.ts';
-import { print, withExample, withJson, type JsonOption, type Shell } from './shell.ts';
+import { storeLines } from './render-store.ts';
+import { print, withExample, withFolder, type FolderOptions, type Shell } from './shell.ts';
+import { storeWish, withStore, type StoreOption } from './store-option.ts';
 
-interface DoctorOptions extends JsonOption, ConfigurationOption {}
+interface DoctorOptions extends FolderOptions, ConfigurationOption, StoreOption {}
 
-/** `doctor`: the check that every start makes, with the report; needs no running gateway. */
+/** `doctor`: the check that every start makes, with the report, and the store; needs no running gateway. */
 export function addDoctor(program: Command, shell: Shell): void {
   const command = withConfiguration(
     program
       .command('doctor')
       .description(
-        'look a target over: roles, rights, settings, tables; says how to put right what is wrong',
+        'look the store and the targets over: roles, rights, settings, tables; says how to put right what is wrong',
       )
       .argument('[target]', 'target of writegate.yaml; else all of them'),
   );
-  withExample(withJson(command), 'writegate doctor', 'writegate doctor crm --json').action(
-    (target: string | undefined, options: DoctorOptions) => doctor(shell, target, options),
-  );
+  withExample(
+    withFolder(withStore(command)),
+    'writegate doctor',
+    'writegate doctor crm --json',
+  ).action((target: string | undefined, options: DoctorOptions) => doctor(shell, target, options));
 }
 
 async function doctor(
@@ -31,7 +36,8 @@ async function doctor(
 ): Promise<void> {
   const { io } = shell;
   const { loadConfiguration } = await import('../main/configuration.ts');
-  const { targets } = await loadConfiguration(configurationPath(io, options));
+  const configuration = await loadConfiguration(configurationPath(io, options));
+  const { targets } = configuration;
   const wanted = targets.filter((each) => name === undefined || each.name === name);
   if (name !== undefined && wanted.length === 0) {
     const known = targets.map((each) => `\`${each.name}\``).join(', ') || 'none';
@@ -46,10 +52,13 @@ async function doctor(
     if (kind !== 'postgres') continue;
     examined.push(await examineTarget(target, settings, (variable) => io.env[variable]));
   }
-  print(io, options, { targets: examined }, (look) => [
+  const { examineStore } = await import('../main/store-report.ts');
+  const store = await examineStore(storeWish(io, options), configuration, folderOf(io, options));
+  print(io, options, { store, targets: examined }, (look) => [
+    ...storeLines(store, look, io.now()),
     ...(examined.length === 0 ? ['no target of writegate.yaml is a PostgreSQL'] : []),
     ...examined.flatMap((each) => examinationLines(each, look)),
     ...nextCommands(look, examined.some(isShut) ? ['writegate doctor'] : []),
   ]);
-  if (examined.some(isShut)) shell.finish(EXIT.problem);
+  if (store.problem !== null || examined.some(isShut)) shell.finish(EXIT.problem);
 }

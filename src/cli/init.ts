@@ -19,9 +19,10 @@ import {
   type Shell,
 } from './shell.ts';
 import { CASES_FILE } from './policy-test.ts';
+import { storeWish, withStore, type StoreOption } from './store-option.ts';
 import { casesTemplate, configurationTemplate, type TemplateOptions } from './template.ts';
 
-interface InitOptions extends FolderOptions, ConfigurationOption {
+interface InitOptions extends FolderOptions, ConfigurationOption, StoreOption {
   readonly targetUrl?: string;
   readonly person?: string;
   readonly profile?: string;
@@ -42,7 +43,7 @@ export function addInit(program: Command, shell: Shell): void {
     .option('--target-url <url>', 'URL of the target; else from the environment when it runs')
     .option('--person <name>', 'your name in writegate.yaml; else that of your account');
   withExample(
-    withFolder(command),
+    withFolder(withStore(command)),
     'writegate init',
     'writegate init --profile observe-first --pack postgres',
     'writegate init --target-url postgres://wg_writer:…@db.example.org/crm',
@@ -63,7 +64,11 @@ async function init({ io }: Shell, options: InitOptions): Promise<void> {
     await writeTexts(path, { person, agent: AGENT, urlReference, profile, pack });
   }
   const { prepareGateway } = await import('../main/host.ts');
-  const { vkey } = await prepareGateway({ configPath: path, dataFolder: folder.path });
+  const { vkey } = await prepareGateway({
+    configPath: path,
+    dataFolder: folder.path,
+    ...storeWish(io, options),
+  });
   const made = {
     configuration: path,
     isWritten,

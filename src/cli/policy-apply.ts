@@ -8,8 +8,9 @@ import { connect, folderOf } from './connect.ts';
 import { field, heading, paragraph, whole, type Look } from './look.ts';
 import { changeLines } from './render-changes.ts';
 import { print, withConnection, withExample, type ConnectionOptions, type Shell } from './shell.ts';
+import { storeWish, withStore, type StoreOption } from './store-option.ts';
 
-interface ApplyOptions extends ConnectionOptions {
+interface ApplyOptions extends ConnectionOptions, StoreOption {
   readonly offline?: true;
 }
 
@@ -21,7 +22,7 @@ export function addPolicyApply(policy: Command, shell: Shell): void {
     .argument('[file]', "the gateway's own file; else ./writegate.yaml")
     .option('--offline', 'on its host, with the gateway stopped, where nobody has the role');
   withExample(
-    withConnection(command),
+    withConnection(withStore(command)),
     'writegate policy apply',
     'writegate policy apply --offline',
   ).action((file: string | undefined, options: ApplyOptions) => apply(shell, file, options));
@@ -36,7 +37,11 @@ async function apply(
   if (options.offline === true) {
     const { applyPolicyOnHost } = await import('../main/host.ts');
     const dataFolder = folderOf(io, options).path;
-    const applied = await applyPolicyOnHost({ configPath: path, dataFolder });
+    const applied = await applyPolicyOnHost({
+      configPath: path,
+      dataFolder,
+      ...storeWish(io, options),
+    });
     print(io, options, applied, (look) => hostLines(applied, look));
     return;
   }

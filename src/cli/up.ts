@@ -5,7 +5,7 @@ import { VERSION } from '../main/version.ts';
 import { configurationPath, withConfiguration, type ConfigurationOption } from './configuration.ts';
 import { folderOf } from './connect.ts';
 import type { Io } from './io.ts';
-import { field, nextCommands, whole } from './look.ts';
+import { field, nextCommands, whole, type Look } from './look.ts';
 import {
   print,
   remark,
@@ -16,11 +16,13 @@ import {
   type FolderOptions,
   type Shell,
 } from './shell.ts';
+import { storeWish, withStore, type StoreOption } from './store-option.ts';
 
-interface UpOptions extends FolderOptions, ConfigurationOption {
+interface UpOptions extends FolderOptions, ConfigurationOption, StoreOption {
   readonly log: string;
   readonly host?: string;
   readonly port?: string;
+  readonly name?: string;
 }
 
 /** `up`: runs the gateway until it is asked to stop. */
@@ -32,10 +34,13 @@ export function addUp(program: Command, shell: Shell): void {
   )
     .option('--host <address>', 'address to listen on; else `listen` of writegate.yaml')
     .option('--port <number>', 'port to listen on, 0 for any; else `listen` of writegate.yaml')
+    .option('--name <name>', 'what the gateway is called beside others; else $WRITEGATE_GATEWAY')
     .option('--log <form>', 'text, or json: one object a line, each ledger entry too', 'text');
-  withExample(withFolder(command), 'writegate up', 'writegate up --port 0 --json').action(
-    (options: UpOptions) => up(shell, options),
-  );
+  withExample(
+    withFolder(withStore(command)),
+    'writegate up',
+    "writegate up --store '${env:STORE_URL}' --port 0 --json",
+  ).action((options: UpOptions) => up(shell, options));
 }
 
 async function up({ io }: Shell, options: UpOptions): Promise<void> {
@@ -52,7 +57,8 @@ async function up({ io }: Shell, options: UpOptions): Promise<void> {
       dataFolder: folderOf(io, options).path,
       ...(options.host !== undefined && { host: options.host }),
       ...(port !== undefined && { port }),
-      environment: (name) => io.env[name],
+      ...storeWish(io, options),
+      ...nameOf(io, options),
       ...logOf(io, options.log),
     });
     signals.onHangup(() => {
@@ -71,9 +77,14 @@ async function up({ io }: Shell, options: UpOptions): Promise<void> {
   }
 }
 
+function nameOf(io: Io, options: UpOptions): { readonly name?: string } {
+  const name = options.name ?? io.env['WRITEGATE_GATEWAY'];
+  return name === undefined || name === '' ? {} : { name };
+}
+
 /** Says once that the gateway answers, and where. */
 function announce(io: Io, options: UpOptions, gateway: Gateway): void {
-  const { folder, url, vkey, configuration } = gateway;
+  const { folder, url, vkey, configuration, store } = gateway;
   const { policy } = configuration.current();
   const targets = gateway.targets();
   const warnings = warningsOf(gateway);
@@ -85,6 +96,8 @@ function announce(io: Io, options: UpOptions, gateway: Gateway): void {
     policyDigest: policy.digest,
     vkey,
     dataFolder: folder.path,
+    store,
+    gateways: gateway.gateways().map(({ id }) => id),
     operatorToken: folder.operatorToken,
     targets: targets.map(({ name, kind, problem }) => ({ name, kind, problem })),
     warnings,
@@ -93,12 +106,21 @@ function announce(io: Io, options: UpOptions, gateway: Gateway): void {
     `${look.paint.bold(`Writegate ${VERSION}`)} answers at ${look.paint.bold(url)}`,
     ...field(look, 'mode', policy.mode),
     ...whole(look, 'policy', policy.digest),
+    ...(store.kind === 'sqlite' ? [] : storeLines(look, gateway)),
     ...field(look, 'targets', targets.map(named).join(', ') || 'none'),
     ...whole(look, 'ledger key', vkey),
     ...whole(look, 'your token', folder.operatorToken),
     ...warnings.flatMap((warning) => field(look, 'warning', warning, look.paint.yellow)),
     ...nextCommands(look, next(gateway)),
   ]);
+}
+
+function storeLines(look: Look, { store, gateways }: Gateway): readonly string[] {
+  const names = gateways().map(({ id }) => id);
+  return [
+    ...field(look, 'store', `${store.kind} at ${store.where}`),
+    ...field(look, 'gateways', names.join(', ')),
+  ];
 }
 
 /** Why it cannot be used was said when it was found. */

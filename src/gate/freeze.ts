@@ -72,7 +72,7 @@ async function hasUnderWay(store: Store, tenant: TenantId, scope: FreezeScope): 
  * lets others release; `release-spoken`; `state-conflict` while the file that made it still says so.
  */
 export async function release(
-  ports: FreezePorts & { readonly isStoppedByFile: () => boolean },
+  ports: FreezePorts & { readonly isStoppedByFile: (freeze: Freeze) => boolean },
   operator: PersonPrincipal,
   id: FreezeId,
   reason: string,
@@ -81,8 +81,8 @@ export async function release(
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
     const freeze = await ownFreeze(ports, tenant, id);
     if (freeze.releasedAt !== null) return freeze;
-    if (freeze.source === 'file' && ports.isStoppedByFile()) {
-      const message = `\`${id}\` is of the configuration file, which says \`writes: { enabled: false }\`; take that out first`;
+    if (freeze.source === 'file' && ports.isStoppedByFile(freeze)) {
+      const message = `\`${id}\` is of the configuration file of \`${freeze.by}\`, which says \`writes: { enabled: false }\`; take that out first`;
       throw new Problem('state-conflict', message);
     }
     const inForce = await policyInForce(ports, tenant);

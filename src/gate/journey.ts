@@ -1,4 +1,5 @@
 import type { DraftStep } from '../model/draft.ts';
+import type { Freeze } from '../model/freeze.ts';
 import type { Policy } from '../model/policy.ts';
 import type {
   Clock,
@@ -24,7 +25,6 @@ import type { Score } from './assess.ts';
 import type { Carrier } from './carrier.ts';
 import { openChain } from './chain.ts';
 import type { InFlight } from './in-flight.ts';
-import type { Leases } from './leases.ts';
 import type { Watch } from './watch.ts';
 
 export interface GatePorts {
@@ -40,8 +40,6 @@ export interface GatePorts {
 }
 
 export interface GateSettings {
-  /** Which run of which gateway this is, `gateway/run`: of what it took, no other carries on. */
-  readonly holder: string;
   /** The policy in force, as far as this process knows; read again for each decision. */
   readonly policy: () => Policy;
   /**
@@ -52,15 +50,14 @@ export interface GateSettings {
   readonly policyAt?: (logStep: number) => Promise<Policy>;
   readonly score: (policy: Policy) => Score;
   readonly links: Links;
-  /** Whether the configuration file says that nothing is to be written; absent: it does not. */
-  readonly isStoppedByFile?: () => boolean;
+  /** Whether the configuration file that made this stop still says so; absent: it does not. */
+  readonly isStoppedByFile?: (freeze: Freeze) => boolean;
 }
 
 /** What the calls of one gate share. Holds no state that a restart would lose. */
 export interface Journey extends GatePorts, GateSettings {
   readonly watch: Watch;
   readonly inFlight: InFlight;
-  readonly leases: Leases;
   readonly never: AbortSignal;
 }
 

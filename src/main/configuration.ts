@@ -2,7 +2,7 @@
 import { dirname, resolve } from 'node:path';
 import { canonicalJson } from '../lib/canonical.ts';
 import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
-import type { Configuration } from '../model/policy.ts';
+import type { Configuration, StoreConfiguration } from '../model/policy.ts';
 import { Problem } from '../model/problem.ts';
 import { parseConfiguration, withoutSecrets } from '../policy/parse.ts';
 import { readText } from './folder.ts';
@@ -28,19 +28,29 @@ export function configurationFrom(text: string, path: string): Configuration {
     ...target,
     settings: fromFolder(target.settings, folder),
   }));
-  return { ...configuration, targets };
+  const { store } = configuration;
+  return { ...configuration, targets, store: store && storeFrom(store, folder) };
+}
+
+function storeFrom(store: StoreConfiguration, folder: string): StoreConfiguration {
+  const { url, listenUrl } = store;
+  return {
+    ...store,
+    url: fileFrom(url, folder),
+    ...(listenUrl && { listenUrl: fileFrom(listenUrl, folder) }),
+  };
 }
 
 const FILE_REFERENCE = /\$\{file:([^}]+)\}/g;
 
+/** Takes each path of a reference from the folder of the file that it stands in. */
+function fileFrom(text: string, folder: string): string {
+  return text.replaceAll(FILE_REFERENCE, (_, file: string) => `\${file:${resolve(folder, file)}}`);
+}
+
 function fromFolder(settings: JsonObject, folder: string): JsonObject {
   const within = (value: Json): Json => {
-    if (typeof value === 'string') {
-      return value.replaceAll(
-        FILE_REFERENCE,
-        (_, file: string) => `\${file:${resolve(folder, file)}}`,
-      );
-    }
+    if (typeof value === 'string') return fileFrom(value, folder);
     if (Array.isArray(value)) return value.map(within);
     return isJsonObject(value) ? fromFolder(value, folder) : value;
   };
@@ -62,11 +72,11 @@ export function policyOf(text: string, path: string): Configuration {
 }
 
 /**
- * What a policy does not speak of is the file's, whichever policy is in force: where to listen, and
- * the settings of targets that hold secrets.
+ * What a policy does not speak of is the file's, whichever policy is in force: where to listen, where
+ * the store is, and the settings of targets that hold secrets.
  */
 export function withFileOf(base: Configuration, file: Configuration): Configuration {
-  const { listen, allowedHosts } = file;
+  const { listen, allowedHosts, store } = file;
   const targets = base.targets.map((target) => {
     const same = file.targets.find(
       ({ name, kind }) => name === target.name && kind === target.kind,
@@ -74,7 +84,7 @@ export function withFileOf(base: Configuration, file: Configuration): Configurat
     if (same === undefined) return target;
     return { ...target, settings: withSecretsOf(target.settings, same.settings) };
   });
-  return { ...base, listen, allowedHosts, targets };
+  return { ...base, listen, allowedHosts, store, targets };
 }
 
 function withSecretsOf(settings: JsonObject, others: JsonObject): JsonObject {
@@ -96,6 +106,7 @@ export function restartParts(current: Configuration, next: Configuration): reado
     environment: [current.environment, next.environment],
     listen: [current.listen, next.listen],
     allowedHosts: [current.allowedHosts, next.allowedHosts],
+    store: [current.store, next.store],
     targets: [targetsJson(current), targetsJson(next)],
   };
   return Object.entries(parts).flatMap(([name, [before, after]]) =>

@@ -32,7 +32,8 @@ async function isKept(
   const clock = fakeClock();
   const file = { id, owner, createdAt: clock.now() - ageMs };
   const removed: EvidenceId[] = [];
-  const evidence: Pick<EvidenceFolder, 'list' | 'remove'> = {
+  const evidence: Pick<EvidenceFolder, 'list' | 'remove' | 'removeUnfinished'> = {
+    removeUnfinished: async (before) => assert.equal(before, clock.now() - HOUR_MS),
     list: async () => [file],
     remove: async (gone) => void removed.push(gone),
   };

@@ -27,6 +27,7 @@ export interface SweepPorts {
  */
 export async function sweepEvidence(ports: SweepPorts): Promise<number> {
   const now = ports.clock.now();
+  await ports.evidence.removeUnfinished(now - GRACE_MS);
   let removed = 0;
   for (const file of await ports.evidence.list()) {
     if (now - file.createdAt < GRACE_MS) continue;

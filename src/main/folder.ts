@@ -2,9 +2,10 @@
  * The data folder: what a gateway keeps between runs. The folder is 0700 and the secrets in it
  * are 0600; a folder that others can read is refused rather than mended behind someone's back.
  */
-import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
+import { renameDurably } from '../lib/durable.ts';
 import type { Json } from '../lib/json.ts';
 import { isJsonObject } from '../lib/json.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
@@ -29,6 +30,8 @@ export interface DataFolder {
   readonly judged: string;
   /** What the gateway is called, where it has others beside it. */
   readonly gatewayId: string;
+  /** Says that the store was moved, or is being moved, to another. */
+  readonly move: string;
   /** Where the running gateway is; absent while none runs. */
   readonly gateway: string;
 }
@@ -48,6 +51,7 @@ export function dataFolder(path: string): DataFolder {
     uploads: join(root, 'uploads'),
     judged: join(root, 'policy.judged'),
     gatewayId: join(root, 'gateway.id'),
+    move: join(root, 'store.move'),
     gateway: join(root, 'gateway.json'),
   };
 }
@@ -79,13 +83,13 @@ async function makeFolder(path: string): Promise<boolean> {
 }
 
 /**
- * Writes a file that only its owner reads, 0600, in place of what was there. A crash leaves the
- * old file or the new one, and perhaps a `.part` file.
+ * Writes a file that only its owner reads, 0600, in place of what was there; durable when it resolves.
+ * A crash leaves the old file or the new one, and perhaps a `.part` file.
  */
 export async function writePrivate(path: string, text: string): Promise<void> {
   const part = `${path}.${randomBytes(6).toString('hex')}.part`;
   await writeFile(part, text, { mode: 0o600, flag: 'wx', flush: true });
-  await rename(part, path);
+  await renameDurably(part, path);
 }
 
 /** Reports whether there is a file or folder. */

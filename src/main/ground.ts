@@ -1,17 +1,20 @@
 /** What a gateway stands on, before it has targets or listens. */
 import { strict as assert } from 'node:assert';
+import { join } from 'node:path';
 import { createSequencer } from '../ledger/sequencer.ts';
-import { createKeyFile, openSigner, originOf } from '../ledger/signer.ts';
 import { LOG_ACT } from '../model/entry.ts';
 import { tenantId, type TenantId } from '../model/ids.ts';
 import type { Configuration } from '../model/policy.ts';
 import type { Clock, Random, Signer, Store } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
-import { openSqliteStore } from '../store/sqlite.ts';
 import { loadConfiguration } from './configuration.ts';
 import { dataFolder, exists, prepareFolder, type DataFolder } from './folder.ts';
 import { nameGateway, type GatewayName } from './gateway-name.ts';
+import { openLedgerKey } from './keys.ts';
+import { readMove } from './moved.ts';
 import { commitLog } from './policy-log.ts';
+import { openStorage, type Storage } from './storage.ts';
+import { chooseStore, type StoreChoice, type StoreWish } from './store-choice.ts';
 import { systemRandom, wallClock } from './world.ts';
 
 /** What a gateway stands on, before it has targets or listens. */
@@ -20,6 +23,7 @@ export interface Ground {
   readonly configuration: Configuration;
   readonly folder: DataFolder;
   readonly tenant: TenantId;
+  readonly storage: Storage;
   readonly store: Store;
   readonly signer: Signer;
   readonly clock: Clock;
@@ -28,7 +32,7 @@ export interface Ground {
 }
 
 /** Where a gateway finds what it stands on. */
-export interface GroundOptions {
+export interface GroundOptions extends StoreWish {
   /** Path of `writegate.yaml`. */
   readonly configPath: string;
   /** Path of the data folder; made where it is missing. */
@@ -40,7 +44,7 @@ export interface GroundOptions {
 }
 
 /**
- * Opens it; whoever does closes the store again. Problems `configuration-…`, `store-…`,
+ * Opens it; whoever does closes the storage again. Problems `configuration-…`, `store-…`, `key-differs`,
  * `ledger-inconsistent` where the key is gone.
  */
 export async function openGround(options: GroundOptions): Promise<Ground> {
@@ -49,51 +53,70 @@ export async function openGround(options: GroundOptions): Promise<Ground> {
   assert(tenant !== undefined, 'the schema of the file lets only tenant names through');
   const folder = dataFolder(options.dataFolder);
   const random = systemRandom;
+  const clock = wallClock(options.now);
   await prepareFolder(folder);
-  const isNew = !(await exists(folder.ledgerKey));
-  if (isNew && (await exists(folder.store))) throw keyIsGone(folder);
-  if (isNew) await createKeyFile(folder.ledgerKey, originOf(tenant), random);
-  const signer = await openSigner(folder.ledgerKey);
-  if (signer.name !== originOf(tenant)) throw otherTenant(folder, signer, tenant);
-  const gateway = await nameGateway(folder, random, { given: options.name, isLone: true });
+  const choice = await chooseStore(options, configuration, folder);
+  await checkPlace(choice, folder);
+  const isLone = choice.kind === 'sqlite';
+  const gateway = await nameGateway(folder, random, { given: options.name, isLone });
   const sequencer = createSequencer({ gateway: { id: gateway.id } });
-  const store = await openSqliteStore({ path: folder.store, sequencer, random });
-  const ground = {
-    configuration,
-    folder,
-    tenant,
-    store,
-    signer,
-    random,
-    gateway,
-    clock: wallClock(options.now),
-  };
+  const storage = await openStorage(choice, { folder, tenant, sequencer, random, clock });
   try {
+    const { store, shared, where } = storage;
+    const signer = await openLedgerKey({ folder, tenant, random, shared, where });
+    const ground = {
+      configuration,
+      folder,
+      tenant,
+      storage,
+      store,
+      signer,
+      random,
+      gateway,
+      clock,
+    };
     await begin(ground);
     return ground;
   } catch (error) {
-    await store.close();
+    await storage.close();
     throw error;
   }
 }
 
+/** Two stores of one installation would be two ledgers under one key. */
+async function checkPlace({ kind, where }: StoreChoice, folder: DataFolder): Promise<void> {
+  const hasOwn = await exists(folder.store);
+  if (kind === 'postgres') {
+    if (!hasOwn) return;
+    throw new Problem(
+      'store-unusable',
+      `\`${folder.path}\` has a store of its own, in \`${folder.store}\`; move it to ${where} with \`writegate store migrate --from sqlite\`, or name another data folder with --dir`,
+    );
+  }
+  const move = await readMove(folder);
+  if (move !== undefined) {
+    const what =
+      move.state === 'moved'
+        ? `was moved to ${move.to}: start the gateway with that store (--store, $WRITEGATE_STORE, or \`store\` of writegate.yaml)`
+        : `is being moved to ${move.to}: run \`writegate store migrate\` again, which goes on from there, or with --abandon`;
+    throw new Problem('store-moved', `the store of \`${folder.path}\` ${what}`);
+  }
+  if (hasOwn && !(await exists(folder.ledgerKey))) {
+    throw new Problem(
+      'ledger-inconsistent',
+      `there is a store in \`${folder.path}\` but no \`ledger.key\`; put the key back from your copy: a new one would begin another log`,
+    );
+  }
+}
+
 /** The log's first entry, once: of two gateways that begin at the same time one makes it. */
-async function begin({ store, tenant, signer, clock }: Ground): Promise<void> {
+async function begin({ store, tenant, signer, clock, folder, storage }: Ground): Promise<void> {
   if ((await store.actStep(tenant, LOG_ACT)) > 0) return;
+  if (await exists(join(folder.ledger, 'checkpoint'))) {
+    throw new Problem(
+      'ledger-inconsistent',
+      `\`${folder.ledger}\` has a published log and the store at ${storage.where} has none; name the store that it is of, or put that back from your copy`,
+    );
+  }
   await commitLog({ store, clock, tenant }, 0, { type: 'genesis', origin: signer.name });
-}
-
-function keyIsGone(folder: DataFolder): Problem {
-  return new Problem(
-    'ledger-inconsistent',
-    `there is a store in \`${folder.path}\` but no \`ledger.key\`; put the key back from your copy: a new one would begin another log`,
-  );
-}
-
-function otherTenant(folder: DataFolder, signer: Signer, tenant: TenantId): Problem {
-  return new Problem(
-    'configuration-invalid',
-    `expected the tenant of \`${signer.name}\`, whose data \`${folder.path}\` holds, found \`${tenant}\`; name another data folder, or put the tenant back`,
-    { at: '/tenant' },
-  );
 }

@@ -14,7 +14,7 @@ export async function prepareGateway(
     await provideOperator(ground, true);
     return { folder: ground.folder, vkey: ground.signer.vkey };
   } finally {
-    await ground.store.close();
+    await ground.storage.close();
   }
 }
 
@@ -23,17 +23,21 @@ export async function prepareGateway(
  * `store-locked` while one runs, `store-unusable` where none ever did.
  */
 export async function applyPolicyOnHost(options: GroundOptions): Promise<HostApplied> {
-  const { path, store } = dataFolder(options.dataFolder);
-  if (!(await exists(store))) {
-    throw new Problem(
-      'store-unusable',
-      `no gateway ever ran on \`${path}\`: its first start takes the file as it is; name another with --dir`,
-    );
-  }
+  await checkRan(options);
   const ground = await openGround(options);
   try {
     return await applyOnHost(ground, ground.configuration, options.configPath);
   } finally {
-    await ground.store.close();
+    await ground.storage.close();
   }
+}
+
+async function checkRan(options: GroundOptions): Promise<void> {
+  const folder = dataFolder(options.dataFolder);
+  // The ledger's key comes before the first entry, wherever that is.
+  if (await exists(folder.ledgerKey)) return;
+  throw new Problem(
+    'store-unusable',
+    `no gateway ever ran on \`${folder.path}\`: its first start takes the file as it is; name another with --dir`,
+  );
 }

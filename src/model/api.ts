@@ -257,6 +257,16 @@ export interface GatewayStatus {
     readonly problem: string | null;
   }[];
   readonly startedAt: number;
+  /** Where the state is: in the gateway's own data folder, or in a database that gateways share. */
+  readonly store: 'sqlite' | 'postgres';
+  /** What this gateway is called. */
+  readonly gateway: string;
+  /** Every gateway that was seen over the same store within the last 15 s, this one among them. */
+  readonly gateways: readonly {
+    readonly name: string;
+    readonly version: string;
+    readonly startedAt: number;
+  }[];
 }
 
 /** One way in which a policy differs from another; `weaker` may let through what did not go before. */

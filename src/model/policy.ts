@@ -198,6 +198,15 @@ export interface TargetConfiguration {
   readonly settings: JsonObject;
 }
 
+/** The database in which gateways keep their state together; URLs may hold references to secrets. */
+export interface StoreConfiguration {
+  readonly url: string;
+  /** A connection past a pool; null: none. Absent: `url`, where that is no pool. */
+  readonly listenUrl?: string | null;
+  readonly schema?: string;
+  readonly connectionsMax?: number;
+}
+
 /** `writegate.yaml`, parsed and checked. */
 export interface Configuration {
   readonly tenant: string;
@@ -205,6 +214,8 @@ export interface Configuration {
   readonly listen: { readonly host: string; readonly port: number };
   /** Host header values that are served beside the listening address; for a reverse proxy. */
   readonly allowedHosts: readonly string[];
+  /** Null: the data folder. */
+  readonly store: StoreConfiguration | null;
   readonly targets: readonly TargetConfiguration[];
   readonly policy: Policy;
   /** The text as loaded, for the ledger's `policy` entry. */

@@ -113,6 +113,16 @@ export const PROBLEMS = {
     title: 'the server of the store does not answer',
     acts: 'nobody',
   },
+  'store-moved': {
+    status: 503,
+    title: 'the store was moved to another place',
+    acts: 'operator',
+  },
+  'key-differs': {
+    status: 503,
+    title: 'the gateway has not the keys of its store',
+    acts: 'operator',
+  },
   'ledger-inconsistent': {
     status: 503,
     title: 'the ledger and its published checkpoint disagree',

@@ -163,8 +163,9 @@ version: 1
     assert.equal(digest(other), digest(BASE));
   });
 
-  test('does not move with the listening address, the hosts, or what may be secret', () => {
-    assert.equal(digest(`${BASE}listen: 127.0.0.1:1\nallowedHosts: [a.example]\n`), digest(BASE));
+  test('does not move with the listening address, the hosts, the store, or what may be secret', () => {
+    const own = 'listen: 127.0.0.1:1\nallowedHosts: [a.example]\nstore: {url: postgres://db/w}\n';
+    assert.equal(digest(`${BASE}${own}`), digest(BASE));
     for (const setting of [
       'url: y',
       'url: x, password: "${env:P}"',
@@ -655,6 +656,17 @@ describe('a secret of a target', () => {
     });
   }
 
+  test('does not load written out in the address of the store either', () => {
+    const { message, at } = problemOf('version: 1\nstore: {url: "postgres://u:hunter2@db/w"}\n');
+    assert.match(message, /for the secret in `store\.url`, found it written out/);
+    assert.doesNotMatch(message, /hunter2/);
+    assert.equal(at, '2:14');
+    const other = problemOf('version: 1\nstore: {url: 7, connectionsMax: 1}\n').message;
+    assert.match(other, /for `store\.url`, found a number; put it in quotes/);
+    assert.match(other, /a number of connections from 4 to 200 for `store\.connectionsMax`/);
+    parse('version: 1\nstore: {url: "postgres://u:${env:P}@db/w", listenUrl: null}\n');
+  });
+
   test('loads as a reference, whole or in part, and so does what only looks like one', () => {
     for (const settings of [
       'url: "${env:CRM_URL}"',
@@ -741,6 +753,7 @@ const WHOLE: Whole<FileShape> = {
   environment: 'production',
   listen: '127.0.0.1:7878',
   allowedHosts: ['a.example'],
+  store: { url: 'postgres://db/w', listenUrl: null, schema: 's', connectionsMax: 4 },
   mode: 'active',
   writes: { enabled: true },
   stop: { release: { quorum: 1, groups: ['finance'] } },

@@ -35,6 +35,7 @@ export function parseConfiguration(text: string, fileName: string): Configuratio
     environment: file.environment ?? ENVIRONMENT_DEFAULT,
     listen,
     allowedHosts: file.allowedHosts ?? [],
+    store: file.store ?? null,
     targets: targetsOf(file),
     policy,
     text,
@@ -60,11 +61,12 @@ const SECRET_SETTING = /(?:url|password|secret|token|key)$/i;
 
 /**
  * Digests what the file says, not how it is laid out: comments, quotes and the order of keys do
- * not count, the order of lists does. Left out: `listen`, `allowedHosts`, the switch `writes`, which
+ * not count, the order of lists does. Left out: `listen`, `allowedHosts`, `store`, the switch `writes`, which
  * has entries of its own in the ledger, and the settings of targets that may hold a secret.
  */
 function digestOf(file: FileShape): Digest {
-  const { listen: _listen, allowedHosts: _hosts, writes: _writes, targets, ...rest } = file;
+  const { listen: _listen, allowedHosts: _hosts, store: _store, ...decides } = file;
+  const { writes: _writes, targets, ...rest } = decides;
   const kept: JsonObject = rest;
   return targets === undefined
     ? digestJson(kept)

@@ -2,10 +2,10 @@
  * Blobs as files of a folder, 0600. One that is written has another name, and gets its own once its
  * bytes are on disk.
  */
-import { chmod, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, open, readdir, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { platform } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { renameDurably } from '../lib/durable.ts';
 import type { BlobHead, BlobReader, Blobs, BlobWriter } from './blobs.ts';
 
 const PART = '.part';
@@ -24,6 +24,8 @@ export async function openFolderBlobs(folder: string, suffix: string): Promise<B
       return file && reader(file);
     },
     remove: (name) => rm(pathOf(name), { force: true }),
+    // Whoever opens the folder has it alone, and has removed them.
+    removeUnkept: () => Promise.resolve(),
     async list(headBytes) {
       const heads: BlobHead[] = [];
       for (const each of await readdir(folder)) {
@@ -51,18 +53,6 @@ async function begin(path: string): Promise<BlobWriter> {
       await rm(part, { force: true });
     },
   };
-}
-
-/** The name becomes durable with the folder's own sync. */
-export async function renameDurably(part: string, path: string): Promise<void> {
-  await rename(part, path);
-  if (platform() === 'win32') return;
-  const folder = await open(dirname(path), 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }
 
 async function reader(file: FileHandle): Promise<BlobReader> {

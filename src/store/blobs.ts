@@ -8,6 +8,8 @@ export interface Blobs {
   open(name: string): Promise<BlobReader | undefined>;
   /** Ends it for good; idempotent. */
   remove(name: string): Promise<void>;
+  /** Removes what was begun before this time, in ms, and never kept. */
+  removeUnkept(before: number): Promise<void>;
   /** Every one that was kept, with its first bytes, at most so many. */
   list(headBytes: number): Promise<readonly BlobHead[]>;
 }

@@ -29,6 +29,8 @@ export interface EvidenceFile {
 export interface EvidenceFolder extends EvidenceFiles {
   /** Every finished file; one whose head cannot be read is left out. */
   list(): Promise<readonly EvidenceFile[]>;
+  /** Removes what was begun before this time, in ms, and never finished. */
+  removeUnfinished(before: number): Promise<void>;
 }
 
 export interface EvidenceOptions {
@@ -40,13 +42,16 @@ export interface EvidenceOptions {
   readonly now: () => number;
 }
 
+/** What a file of evidence is called behind its id. */
+export const EVIDENCE_SUFFIX = '.evidence';
+
 /**
  * Opens evidence in a folder and removes what was not finished. Problem `store-unusable` where the key
  * is gone while files are there, is open to others, or is no key.
  */
 export async function openEvidenceFiles(options: EvidenceOptions): Promise<EvidenceFolder> {
   const { folder, keyPath, now } = options;
-  const blobs = await openFolderBlobs(folder, '.evidence');
+  const blobs = await openFolderBlobs(folder, EVIDENCE_SUFFIX);
   const known = await readEvidenceKey(keyPath);
   if (known === undefined && (await blobs.list(0)).length > 0) {
     throw unusableKey(
@@ -70,6 +75,7 @@ export function evidenceIn(blobs: Blobs, key: Buffer, now: () => number): Eviden
       return blob && openReader(blob, id, key);
     },
     remove: (id) => blobs.remove(id),
+    removeUnfinished: (before) => blobs.removeUnkept(before),
     async list() {
       return (await blobs.list(HEADER_BYTES)).flatMap(({ name, head }) => {
         const header = parseHeader(head);

@@ -2,8 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { open, readFile, stat } from 'node:fs/promises';
 import { platform } from 'node:os';
+import { renameDurably } from '../lib/durable.ts';
 import { Problem } from '../model/problem.ts';
-import { isMissing, renameDurably } from './blobs-folder.ts';
+import { isMissing } from './blobs-folder.ts';
 import { KEY_BYTES } from './evidence-format.ts';
 
 const KEY_LINE = /^writegate-evidence-key-1 ([0-9a-f]{64})\n$/;

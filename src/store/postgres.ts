@@ -1,5 +1,4 @@
 /** The store in a PostgreSQL database, for any number of gateways at once (decision 0018). */
-import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Baseline, BaselineSubject } from '../model/baseline.ts';
 import type { BudgetLine, BudgetUse } from '../model/budget.ts';
@@ -22,7 +21,6 @@ import type { Proposal } from '../model/proposal.ts';
 import { Commits } from './postgres/commits.ts';
 import {
   CONNECTION_BOUNDS,
-  ignore,
   openClient,
   openPool,
   placeOf,
@@ -30,8 +28,7 @@ import {
   type Place,
   type PostgresAt,
 } from './postgres/connect.ts';
-import { Hints } from './postgres/hints.ts';
-import { Listening, type ChangesListener } from './postgres/listen.ts';
+import { Leases } from './postgres/leases.ts';
 import { ProposalCache } from './postgres/proposal-cache.ts';
 import { migrate } from './postgres/migrate.ts';
 import { storageProblem } from './postgres/problem.ts';
@@ -45,9 +42,6 @@ import { CommitQueue } from './state/queue.ts';
 import type { TenantCredential } from './state/tables.ts';
 
 export interface PostgresStoreOptions extends Sealing, PostgresAt {}
-
-/** How long connections may take to end. */
-const CLOSE_MS_MAX = 5_000;
 
 /** How many changes share a transaction at most. */
 const BATCH_MAX = 256;
@@ -80,8 +74,7 @@ class PostgresStore implements Store {
   readonly #reads: Reads;
   readonly #log: LogReads;
   readonly #budgets: BudgetReads;
-  readonly #hints: Hints;
-  readonly #listening: Listening | undefined;
+  readonly #leases: Leases;
   #closed: Promise<void> | undefined;
 
   constructor(place: Place, sealing: Sealing) {
@@ -101,8 +94,7 @@ class PostgresStore implements Store {
     this.#reads = new Reads(ask, within);
     this.#log = new LogReads(ask, schema);
     this.#budgets = new BudgetReads(ask, schema);
-    this.#hints = new Hints(schema);
-    this.#listening = place.listenUrl === null ? undefined : new Listening(place);
+    this.#leases = new Leases(schema);
   }
 
   async commit(change: Change): Promise<Commit> {
@@ -174,23 +166,23 @@ class PostgresStore implements Store {
   }
 
   putOff(looks: Parameters<Store['putOff']>[0]): Promise<void> {
-    return this.#lent((client) => this.#hints.putOff(client, looks));
+    return this.#reads.putOff(looks);
   }
 
   claim(claim: LeaseClaim): Promise<readonly Claimed[]> {
-    return this.#lent((client) => this.#hints.claim(client, claim));
+    return this.#lent((client) => this.#leases.claim(client, claim));
   }
 
   renew(holder: string, proposals: readonly ProposalPlace[], forMs: number): Promise<void> {
-    return this.#lent((client) => this.#hints.renew(client, holder, proposals, forMs));
+    return this.#lent((client) => this.#leases.renew(client, holder, proposals, forMs));
   }
 
   release(holder: string, proposals: readonly ProposalPlace[]): Promise<void> {
-    return this.#lent((client) => this.#hints.release(client, holder, proposals));
+    return this.#lent((client) => this.#leases.release(client, holder, proposals));
   }
 
   endLeases(gateway: string): Promise<void> {
-    return this.#lent((client) => this.#hints.endLeases(client, gateway));
+    return this.#lent((client) => this.#leases.endAll(client, gateway));
   }
 
   actStep(tenant: TenantId, act: string): Promise<number> {
@@ -225,10 +217,6 @@ class PostgresStore implements Store {
     return this.#log.tenants();
   }
 
-  changes(listener: ChangesListener): () => void {
-    return this.#listening?.add(listener) ?? ignore;
-  }
-
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -236,10 +224,7 @@ class PostgresStore implements Store {
 
   async #close(): Promise<void> {
     await this.#queue.drain();
-    await this.#listening?.close();
-    // A server that does not answer is not waited for.
-    const ends = Promise.all([this.#committing.end(), this.#reading.end()]);
-    await Promise.race([ends, pause(CLOSE_MS_MAX, undefined, { ref: false })]);
+    await Promise.all([this.#committing.end(), this.#reading.end()]);
   }
 
   /** Works on a connection of its own, apart from all commits. */

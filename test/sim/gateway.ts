@@ -55,8 +55,7 @@ export class Gateway {
   start(): void {
     this.#starts += 1;
     const caller = { name: `${this.name}${this.#starts}`, isAlive: true };
-    const run = { gateway: this.name, holder: `${this.name}/${this.#starts}` };
-    this.#process = openProcess(this.#parts, caller, run, () => this.offsetMs);
+    this.#process = openProcess(this.#parts, caller, () => this.offsetMs);
   }
 
   crash(): void {
@@ -86,12 +85,7 @@ export interface Process {
   bringIn(next: Variant, weakens: number): Promise<void>;
 }
 
-function openProcess(
-  parts: GatewayParts,
-  caller: Caller,
-  run: { readonly gateway: string; readonly holder: string },
-  offsetMs: () => number,
-): Process {
+function openProcess(parts: GatewayParts, caller: Caller, offsetMs: () => number): Process {
   const { world, scheduler, shape, seed } = parts;
   const store = simulatedStore(scheduler, caller, parts.store, shape.fates);
   const clock = simulatedClock(world, scheduler, caller, offsetMs);
@@ -106,7 +100,6 @@ function openProcess(
     inForce: { variant: first, step: 0 },
     boot: async () => {
       await follow();
-      await store.endLeases(run.gateway);
       process.gate = open();
     },
     bringIn: async (next, weakens) => {
@@ -151,7 +144,6 @@ function openProcess(
         },
       },
       {
-        holder: run.holder,
         policy: () => process.inForce.variant.configuration.policy,
         policyAt,
         score: scoreOf,

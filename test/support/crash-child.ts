@@ -141,7 +141,6 @@ const gate = openGate(
     notifier: { waiting: async () => {} },
   },
   {
-    holder: 'crash/1',
     policy: () => configuration.policy,
     score: scoreOf,
     links: { human: () => null },

@@ -397,6 +397,9 @@ export const STATUS: GatewayStatus = {
   ledger: { origin: 'writegate.example/acme', vkey: 'writegate.example/acme+00000000+AA', size: 7 },
   targets: [{ name: 'crm', kind: 'postgres', guarantee: 'transactional', problem: null }],
   startedAt: AT,
+  store: 'sqlite',
+  gateway: 'gateway-1',
+  gateways: [{ name: 'gateway-1', version: '0.1.0', startedAt: AT }],
 };
 
 export const DEPENDENTS: DependentsView = {

@@ -323,10 +323,11 @@ function dependentFaults(file: FileShape): readonly Found[] {
 
 /** The ledger keeps the file's text: a secret in it could never be taken back. */
 function secretFaults(file: FileShape): readonly Found[] {
-  const paths = Object.entries(file.targets ?? {}).flatMap(([name, settings]) =>
+  const ofTargets = Object.entries(file.targets ?? {}).flatMap(([name, settings]) =>
     secretsIn(settings, ['targets', name], false),
   );
-  return paths.map((path) => {
+  const ofStore = file.store === undefined ? [] : secretsIn(file.store, ['store'], false);
+  return [...ofTargets, ...ofStore].map((path) => {
     const message = `expected \`\${env:NAME}\` or \`\${file:PATH}\` for the secret in ${pathText(path)}, found it written out; move it there: the ledger keeps the text of this file`;
     return { path, message };
   });

@@ -117,6 +117,13 @@ export type DependentShape = {
   readonly how?: string;
 };
 
+export type StoreShape = {
+  readonly url: string;
+  readonly listenUrl?: string | null;
+  readonly schema?: string;
+  readonly connectionsMax?: number;
+};
+
 /** The file as the schema lets it through. */
 export type FileShape = {
   readonly version: 1;
@@ -124,6 +131,7 @@ export type FileShape = {
   readonly environment?: string;
   readonly listen?: string;
   readonly allowedHosts?: readonly string[];
+  readonly store?: StoreShape;
   readonly mode?: 'active' | 'observe';
   readonly writes?: { readonly enabled?: boolean };
   readonly stop?: {
@@ -283,7 +291,7 @@ function shown(path: Path, value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
   if (isRecord(value)) return Object.keys(value).length === 0 ? 'an empty mapping' : 'a mapping';
-  if (path[0] === 'targets') return `a ${typeof value}`;
+  if (path[0] === 'targets' || path[0] === 'store') return `a ${typeof value}`;
   const text = withoutPasswords(typeof value === 'string' ? value : JSON.stringify(value));
   return `\`${text.length > SHOWN_LENGTH_MAX ? `${text.slice(0, SHOWN_LENGTH_MAX)}…` : text}\``;
 }

@@ -19,7 +19,7 @@ export interface RoutePair {
 }
 
 /** Of a configuration, what a policy's meaning depends on. */
-export type Compared = Omit<Configuration, 'text' | 'listen' | 'allowedHosts'>;
+export type Compared = Omit<Configuration, 'text' | 'listen' | 'allowedHosts' | 'store'>;
 
 /** A comparison under way: the two, what was found so far, and what routes have to do with it. */
 export class Comparison {

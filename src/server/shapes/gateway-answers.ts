@@ -121,6 +121,12 @@ export const GATEWAY_STATUS: JsonSchema = object({
   ledger: object({ origin: TEXT, vkey: TEXT, size: WHOLE }),
   targets: list(object({ name: TEXT, kind: TEXT, guarantee: TEXT, problem: TEXT_OR_NULL })),
   startedAt: AT,
+  store: oneOf('sqlite', 'postgres'),
+  gateway: TEXT,
+  gateways: described(
+    list(object({ name: TEXT, version: TEXT, startedAt: AT })),
+    'those over the same store that were seen within the last 15 s, this one among them',
+  ),
 });
 
 export const OPERATION_PAGE: JsonSchema = object({

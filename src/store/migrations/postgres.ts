@@ -171,4 +171,59 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
     PRIMARY KEY (tenant, proposal)
   );
   `,
+  `
+  -- Beside the state: what gateways over one store must agree on, for good.
+  CREATE TABLE notes (
+    tenant text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    value text COLLATE "C" NOT NULL,
+    PRIMARY KEY (tenant, name)
+  );
+
+  -- Who is there. Nothing relies on it but what people are shown, and that no two have one name.
+  CREATE TABLE gateways (
+    tenant text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    holder text COLLATE "C" NOT NULL,
+    version text COLLATE "C" NOT NULL,
+    url text COLLATE "C",
+    host text COLLATE "C" NOT NULL,
+    pid bigint NOT NULL,
+    started_at bigint NOT NULL,
+    seen_at bigint NOT NULL,
+    PRIMARY KEY (tenant, id)
+  ) WITH (fillfactor = 20);
+
+  -- When some work of old things was last begun, so that one gateway does it at a time.
+  CREATE TABLE rounds (
+    tenant text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    at bigint NOT NULL,
+    PRIMARY KEY (tenant, name)
+  );
+
+  -- Evidence and uploads: bytes that are written once, in chunks of one size.
+  CREATE TABLE blobs (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant text COLLATE "C" NOT NULL,
+    kind text COLLATE "C" NOT NULL CHECK (kind IN ('evidence', 'upload')),
+    owner text COLLATE "C" NOT NULL,
+    name text COLLATE "C",
+    size_bytes bigint NOT NULL DEFAULT 0,
+    made_at bigint NOT NULL,
+    is_kept boolean NOT NULL DEFAULT false,
+    CHECK (is_kept = (name IS NOT NULL))
+  ) WITH (fillfactor = 50);
+  CREATE UNIQUE INDEX blobs_by_name ON blobs (tenant, kind, owner, name) WHERE is_kept;
+  CREATE INDEX blobs_by_owner ON blobs (tenant, kind, owner);
+  -- The one reference of the store: what is dropped while it is written must leave no chunk.
+  CREATE TABLE blob_chunks (
+    blob bigint NOT NULL REFERENCES blobs ON DELETE CASCADE,
+    position integer NOT NULL,
+    bytes bytea NOT NULL,
+    PRIMARY KEY (blob, position)
+  );
+  -- What is sealed does not get smaller.
+  ALTER TABLE blob_chunks ALTER COLUMN bytes SET STORAGE EXTERNAL;
+  `,
 ];
