@@ -46,6 +46,7 @@ import { read } from './gate/read.ts';
 import { compensatedBy, inverseDraft } from './gate/rollback.ts';
 import { resolve } from './gate/resolve.ts';
 import { rowsOf } from './gate/rows.ts';
+import { openSlots } from './gate/slots.ts';
 import { openWatch, visible } from './gate/watch.ts';
 import type {
   ApprovalBody,
@@ -131,6 +132,7 @@ export function openGate(ports: GatePorts, settings: GateSettings): OpenGate {
     ...settings,
     watch: openWatch(ports),
     inFlight: openInFlight(),
+    slots: openSlots(ports.clock),
     never,
   };
   const { store, links } = { ...ports, ...settings };
@@ -154,7 +156,10 @@ export function openGate(ports: GatePorts, settings: GateSettings): OpenGate {
     list: (principal, filter) => list(journey, principal, filter),
     rows: async (principal, id, query) =>
       rowsOf(ports.evidence, await visible(store, principal, id), query, ports.clock.now()),
-    read: (principal, body, signal) => read(journey, principal, body, signal),
+    read: (principal, body, signal) =>
+      journey.slots.during(principal, 'read', [body.target], () =>
+        read(journey, principal, body, signal),
+      ),
     stop: async (principal, scope, reason) => {
       const operator = person(principal);
       withRole(operator, 'operator');
@@ -241,20 +246,27 @@ async function beginProposal(
     const entries = [decisionEntry(early)];
     return ended(await commitSteps(journey, begun, { entries, logStep }));
   }
-  const assessed = await assessHeld(
-    { target: targetOf(journey, proposal), clock: journey.clock },
-    { ...planRequest(policy, proposal, compensated), key: id },
-    journey.score(policy),
-    journey.never,
-  );
-  if (assessed.kind === 'refused') {
-    const refusal = refusalEntry(proposal, policy, assessed, at);
-    return ended(await commitSteps(journey, begun, { entries: [refusal], logStep }));
-  }
-  const { assessment, held } = assessed;
-  const steps = { ...begun, prefix: [entry, { type: 'preview', assessment }] } as const;
-  if (held !== null) return decideHeld(journey, steps, held);
-  return ended(await decideAndCommit(journey, steps));
+  return journey.slots.during(principal, 'write', placesOf(proposal.draft), async () => {
+    const assessed = await assessHeld(
+      { target: targetOf(journey, proposal), clock: journey.clock },
+      { ...planRequest(policy, proposal, compensated), key: id },
+      journey.score(policy),
+      journey.never,
+    );
+    if (assessed.kind === 'refused') {
+      const refusal = refusalEntry(proposal, policy, assessed, at);
+      return ended(await commitSteps(journey, begun, { entries: [refusal], logStep }));
+    }
+    const { assessment, held } = assessed;
+    const steps = { ...begun, prefix: [entry, { type: 'preview', assessment }] } as const;
+    if (held !== null) return decideHeld(journey, steps, held);
+    return ended(await decideAndCommit(journey, steps));
+  });
+}
+
+/** Where a write needs a slot: at each of its targets. */
+function placesOf({ target, steps }: Draft): readonly string[] {
+  return (steps ?? [{ target }]).map((each) => each.target);
 }
 
 // ---- people
@@ -275,10 +287,12 @@ async function approve(
   const approval = approvalOf(approver, proposal, body, now);
   const entry: EntryBody = { type: 'approval', approval, credential: approver.credential };
   const compensated = await compensatedBy(journey.store, proposal.tenant, proposal.draft);
-  const ended = await journey.inFlight.during(id, async () => {
-    const decided = await decideAgain(journey, proposal, [entry], compensated);
-    return afterDecision(journey, decided, compensated);
-  });
+  const ended = await journey.inFlight.during(id, () =>
+    journey.slots.during(approver, 'write', placesOf(proposal.draft), async () => {
+      const decided = await decideAgain(journey, proposal, [entry], compensated);
+      return afterDecision(journey, decided, compensated);
+    }),
+  );
   journey.watch.changed(id);
   return answer(journey.store, journey.links, ended.proposal, { drifted: ended.drifted });
 }
@@ -345,11 +359,13 @@ async function preview(
   const proposal = begin(entry, { act, tenant: principal.tenant, at, index: -1 });
   const early = await earlyDecision(journey, policy, proposal, null);
   if (early !== undefined) return previewAnswer(null, early);
-  const assessed = await assess(
-    { target: targetOf(journey, proposal), clock: journey.clock },
-    planRequest(policy, proposal, null),
-    journey.score(policy),
-    signal,
+  const assessed = await journey.slots.during(principal, 'write', placesOf(draft), () =>
+    assess(
+      { target: targetOf(journey, proposal), clock: journey.clock },
+      planRequest(policy, proposal, null),
+      journey.score(policy),
+      signal,
+    ),
   );
   if (assessed.kind === 'refused') return refusedPreview(assessed);
   // Nothing is proposed, so nobody can come back for the images.

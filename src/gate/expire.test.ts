@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openGate, type OpenGate } from '../gate.ts';
 import type { Store } from '../model/ports.ts';
+import type { Result } from '../model/result.ts';
 import { parseConfiguration } from '../policy/parse.ts';
 import { scoreOf } from '../policy/stages/risk.ts';
 import { countingRandom } from '../../test/support/fakes.ts';
@@ -77,8 +78,10 @@ test('a tick reads what is due and nothing else', async () => {
 
 test('what is over is expired at once, however many are due together', async () => {
   const world = await testGate();
-  const drafts = Array.from({ length: 200 }, (_, number) => setDraft(`k${number}`, 'v'));
-  const waiting = await Promise.all(drafts.map((draft) => world.gate.propose(clerk, draft)));
+  const waiting: Result[] = [];
+  for (let number = 0; number < 200; number += 1) {
+    waiting.push(await world.gate.propose(clerk, setDraft(`k${number}`, 'v')));
+  }
   world.clock.advance(EXPIRES_AFTER);
   await world.gate.tick();
   for (const { proposalId } of waiting) {

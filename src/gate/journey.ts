@@ -25,6 +25,7 @@ import type { Score } from './assess.ts';
 import type { Carrier } from './carrier.ts';
 import { openChain } from './chain.ts';
 import type { InFlight } from './in-flight.ts';
+import type { Slots } from './slots.ts';
 import type { Watch } from './watch.ts';
 
 export interface GatePorts {
@@ -58,6 +59,7 @@ export interface GateSettings {
 export interface Journey extends GatePorts, GateSettings {
   readonly watch: Watch;
   readonly inFlight: InFlight;
+  readonly slots: Slots;
   readonly never: AbortSignal;
 }
 

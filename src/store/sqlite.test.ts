@@ -34,6 +34,7 @@ import { assertFold, committed, plain, type OpenStore } from './conformance/sett
 import { SQLITE_MIGRATIONS } from './migrations/sqlite.ts';
 import { openSqliteStore, SqliteStore } from './sqlite.ts';
 import { openDatabase } from './sqlite/database.ts';
+import { WAITING_MAX } from './state/queue.ts';
 
 const production: Ledger = {
   sequencer: createSequencer({ gateway: { id: 'gw-1' } }),
@@ -160,10 +161,10 @@ describe('sqlite file', () => {
 describe('sqlite queue', () => {
   fileTest('a full queue refuses, and what was queued is answered', async (folder) => {
     const store = await open(join(folder, 'gateway.db'));
-    // Conflicts, because they are the cheapest commits.
-    const change = goOn('log', 7, []);
     const answers = await Promise.allSettled(
-      Array.from({ length: 10_001 }, () => store.commit(change)),
+      Array.from({ length: WAITING_MAX + 1 }, (_, number) =>
+        store.commit(beginChange(proposalOf(number), 'proposed')),
+      ),
     );
     const last = answers.pop();
     assert(last?.status === 'rejected' && isProblem(last.reason, 'too-many-requests'));

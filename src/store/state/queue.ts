@@ -1,4 +1,5 @@
 import { Problem } from '../../model/problem.ts';
+import { proposalId } from '../../model/ids.ts';
 import type { Change, Commit } from '../../model/ports.ts';
 
 /** How many changes share a transaction at most. */
@@ -7,8 +8,8 @@ const BATCH_MAX = 64;
 /** How many turns of the event loop a batch that grows is waited for beyond the first. */
 const GATHERING_TURNS_MAX = 4;
 
-/** How many changes wait at most; beyond it the gateway is slower than its callers and says so. */
-const WAITING_MAX = 10_000;
+/** How many changes wait before no further proposal is begun: the store is slower than its callers. */
+export const WAITING_MAX = 1_024;
 
 /** How one change of a batch that was committed went. */
 export type Settled =
@@ -51,10 +52,14 @@ export class CommitQueue {
     this.#runningMax = runningMax;
   }
 
-  /** Rejects with `too-many-requests` where the queue is full; the change is then not written. */
+  /**
+   * Rejects with `too-many-requests` where the queue is full and the change begins a proposal; it is then
+   * not written. What was begun is always taken, and so is a person's stop: what waits of these is
+   * bounded by what is in flight.
+   */
   async add(change: Change): Promise<Commit> {
-    if (this.#waiting.length >= WAITING_MAX) {
-      const message = `more than ${WAITING_MAX} writes wait for the store; try again later`;
+    if (this.#waiting.length >= WAITING_MAX && beginsProposal(change)) {
+      const message = `more than ${WAITING_MAX} changes wait for the store; nothing was begun, try again`;
       throw new Problem('too-many-requests', message);
     }
     const { promise, resolve, reject } = Promise.withResolvers<Commit>();
@@ -130,4 +135,8 @@ export class CommitQueue {
 function answer(waiting: Waiting, settled: Settled | undefined): void {
   if (settled?.kind === 'done') waiting.resolve(settled.commit);
   else waiting.reject(settled?.error);
+}
+
+function beginsProposal({ acts }: Change): boolean {
+  return acts.some(({ act, expectStep }) => expectStep === 0 && proposalId(act) !== undefined);
 }

@@ -5,7 +5,8 @@ import { Problem } from '../../../model/problem.ts';
 import type { PostgresSettings } from '../settings.ts';
 
 export const SESSION_BOUNDS = {
-  writersMax: 16,
+  /** A few more than the gate lets in at once (`gate/slots.ts`): what a crash left is looked into beside it. */
+  writersMax: 20,
   /** For single statements beside the writers: receipts, cancelling, look-ups. */
   asidesMax: 4,
   /** For each of the further roles. */

@@ -705,6 +705,23 @@ test('random text is refused or parsed, never anything else', async () => {
   );
 });
 
+test('more statements than may wait are sent away for now, and the others are judged', async () => {
+  const own = openParser();
+  const asked = Array.from({ length: PARSE_BOUNDS.queueMax + 40 }, (_, number) =>
+    own.parse(`UPDATE t SET a = ${number} WHERE id = 1`, SETTINGS).then(
+      ({ kind }) => kind,
+      (error: unknown) => {
+        assert.ok(error instanceof Refused);
+        return `${error.refusal.code} ${error.refusal.permanent}`;
+      },
+    ),
+  );
+  const answers = Object.groupBy(await Promise.all(asked), (answer) => answer);
+  assert.deepEqual(new Set(Object.keys(answers)), new Set(['update', 'target-busy false']));
+  assert.equal(answers['update']?.length, PARSE_BOUNDS.queueMax);
+  await own.close();
+});
+
 test('a parser that was closed refuses', async () => {
   const other = openParser();
   await other.parse('DELETE FROM t', SETTINGS);

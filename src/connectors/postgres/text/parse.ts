@@ -20,6 +20,7 @@ export const PARSE_BOUNDS = {
   /** The parser's time grows with the square of it. */
   commentDepthMax: 64,
   startTimeoutMs: 10_000,
+  /** Of each thread; the gate admits fewer at once (`gate/slots.ts`). */
   queueMax: 256,
   /** Judged statements that are kept, and the characters of their texts and trees. */
   keptMax: 1_000,
@@ -68,6 +69,10 @@ export function openParser(): Parser {
         'effect-unmeasurable',
         'the statement could not be parsed within its bounds; propose a simpler one',
       );
+    }
+    if (answer.kind === 'busy') {
+      const reason = 'enough statements wait to be parsed; nothing was changed, try again';
+      throw new Refused('target-busy', reason, { permanent: false });
     }
     if (answer.kind === 'rejected') {
       throw new Refused(answer.code, answer.reason, { span: spanAt(asked.text, answer.at) });
@@ -155,8 +160,9 @@ class ParserThread {
   ask(asked: Asked): Promise<ParserAnswer> {
     this.#lastId += 1;
     const request: ParserRequest = { id: this.#lastId, ...asked };
-    if (this.#isClosed || this.#queue.length >= PARSE_BOUNDS.queueMax) {
-      return Promise.resolve({ id: request.id, kind: 'broken' });
+    if (this.#isClosed) return Promise.resolve({ id: request.id, kind: 'broken' });
+    if (this.#queue.length >= PARSE_BOUNDS.queueMax) {
+      return Promise.resolve({ id: request.id, kind: 'busy' });
     }
     return new Promise((resolve) => {
       this.#queue.push({ request, resolve });

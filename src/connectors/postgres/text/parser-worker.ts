@@ -48,7 +48,9 @@ export type ParserAnswer =
       readonly at: number;
     }
   /** The parser itself broke: nothing may be read into it, and it may not be used again. */
-  | { readonly id: number; readonly kind: 'broken' };
+  | { readonly id: number; readonly kind: 'broken' }
+  /** It was not asked: enough wait for it already. */
+  | { readonly id: number; readonly kind: 'busy' };
 
 const taker: Taker = {
   // The parser types its tree by node; the walk trusts none of it and reads it as plain JSON.
