@@ -41,10 +41,11 @@ import {
   type GateSettings,
   type Journey,
 } from './gate/journey.ts';
+import { openLeases } from './gate/leases.ts';
 import { refusalEntry } from './gate/refuse.ts';
 import { read } from './gate/read.ts';
 import { compensatedBy, inverseDraft } from './gate/rollback.ts';
-import { resolve } from './gate/resolve.ts';
+import { lookedInto, resolve } from './gate/resolve.ts';
 import { rowsOf } from './gate/rows.ts';
 import { openSlots } from './gate/slots.ts';
 import { openWatch, visible } from './gate/watch.ts';
@@ -118,6 +119,8 @@ export interface Gate {
 export interface OpenGate extends Gate {
   /** Expires what waited too long and reconciles what a crash or a lost reply left. Call it on a timer and at start. */
   tick(): Promise<void>;
+  /** Holds on to what is being carried out. Call it well within each `LEASE_MS`, until all is drained. */
+  renew(): Promise<void>;
   /** Makes a stop of what the configuration file says of writes, or speaks for its release. Call it at each look. */
   obeySwitch(file: FileSwitch): Promise<void>;
   /** Resolves once nothing is being carried out any more. */
@@ -127,15 +130,18 @@ export interface OpenGate extends Gate {
 /** Opens the gate over its ports. Holds no state that a restart would lose. */
 export function openGate(ports: GatePorts, settings: GateSettings): OpenGate {
   const never = new AbortController().signal;
+  const leases = openLeases(ports.store, settings.holder);
   const journey: Journey = {
     ...ports,
     ...settings,
+    store: leases.store,
+    leases,
     watch: openWatch(ports),
-    inFlight: openInFlight(),
+    inFlight: openInFlight((id) => leases.leave(id)),
     slots: openSlots(ports.clock),
     never,
   };
-  const { store, links } = { ...ports, ...settings };
+  const { store, links } = journey;
   const shown = (freeze: Freeze): FreezeView => ({
     ...freeze,
     voices: freeze.voices ?? [],
@@ -178,6 +184,7 @@ export function openGate(ports: GatePorts, settings: GateSettings): OpenGate {
     budgets: (principal, agent) => budgetPage(journey, principal, agent),
     baselines: async (principal, agent) => baselinePage(journey, person(principal), agent),
     tick: () => tick(journey),
+    renew: () => leases.renew(),
     obeySwitch: (file) => obeySwitch(journey, file),
     drain: () => journey.inFlight.idle(),
   };
@@ -328,10 +335,8 @@ async function resolveDoubt(
   // Who may say so is said by the policy in force: a gateway that cannot go by it takes nobody's word.
   await policyInForce(journey, operator.tenant);
   const proposal = await visible(journey.store, operator, id);
-  if (journey.inFlight.has(id)) {
-    throw new Problem('state-conflict', `${id} is being looked into right now; try again`);
-  }
-  const ended = await resolve(journey, operator, proposal, body);
+  if (journey.inFlight.has(id)) throw lookedInto(id);
+  const ended = await journey.inFlight.during(id, () => resolve(journey, operator, proposal, body));
   journey.watch.changed(id);
   return answer(journey.store, journey.links, ended);
 }

@@ -35,7 +35,7 @@ import {
 } from './main/signals.ts';
 import { keepTargets, type TargetsInView } from './main/targets.ts';
 import type { Storage } from './main/storage.ts';
-import { keepTurning } from './main/turning.ts';
+import { keepRenewing, keepTurning } from './main/turning.ts';
 import { VERSION } from './main/version.ts';
 import type { GatewayStatus } from './model/api.ts';
 import type { Freeze } from './model/freeze.ts';
@@ -151,6 +151,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
         reads,
       },
       {
+        holder: bare.gateway.holder,
         policy: () => configuration.current().policy,
         policyAt: (logStep) => configuration.policyAt(logStep),
         score: scoreOf,
@@ -159,6 +160,8 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
       },
     ),
   );
+  // Let go of after the drain: what is being carried out is held on to up to its end.
+  opened.add(keepRenewing(ground, gate, log));
   opened.add(() => gate.drain());
   const emergency = keepSwitch({
     path: options.configPath,
@@ -174,6 +177,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   };
   // Before anything that a crash left is taken up: that too is a write.
   await emergency.look();
+  await store.endLeases(bare.gateway.id);
   await gate.tick();
   await inView.look();
   await publisher.publish();

@@ -198,13 +198,13 @@ async function answering(keeper: Keeper, former?: number): Promise<void> {
 }
 
 /**
- * The process id of the server, once it wrote the line `ready` as it does when it takes connections;
+ * The process id of the server, once it wrote the line `ready`, or `standby`, as it does when it takes connections;
  * `pg_ctl` looks there too. A killed server leaves the file as it was.
  */
 function readyPid(keeper: Keeper): number | undefined {
   try {
     const lines = readFileSync(join(keeper.folder, 'data', 'postmaster.pid'), 'utf8').split('\n');
-    return lines[7]?.trim() === 'ready' ? Number(lines[0]) : undefined;
+    return ['ready', 'standby'].includes(lines[7]?.trim() ?? '') ? Number(lines[0]) : undefined;
   } catch {
     // Not written yet, or gone again.
     return undefined;

@@ -38,7 +38,7 @@ test('the same intent in other words gives the first result back, also after a r
   const { gate, restart, target } = await knowingGate();
   const first = await gate.propose(bot, spelt('one'));
   assert.equal(first.state, 'applied');
-  for (const again of [gate, restart()]) {
+  for (const again of [gate, await restart()]) {
     const second = await again.propose(bot, spelt('two'));
     assert.deepEqual(second, { ...first, replayed: true });
   }
@@ -93,8 +93,8 @@ test('the intent stays held after it was taken back', async () => {
 });
 
 test('of twenty ways to say it at once one is carried out, over two gateways', async () => {
-  const { gate, restart, target } = await knowingGate();
-  const gates = [gate, restart()];
+  const { gate, another, target } = await knowingGate();
+  const gates = [gate, another()];
   const results = await Promise.all(
     Array.from({ length: 20 }, (_, n) => need(gates[n % 2]).propose(bot, spelt(`way ${n}`))),
   );

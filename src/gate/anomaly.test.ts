@@ -78,7 +78,7 @@ test('a loop goes on waiting as long as it goes on, and after a restart', async 
   const { gate, clock, restart } = await busyGate(true);
   for (let each = 0; each < 15; each += 1) await gate.propose(bot, nextDraft());
   clock.advance(MINUTE);
-  const [next, again] = [gate, restart()];
+  const [next, again] = [gate, await restart()];
   for (const opened of [next, again]) {
     const result = await opened.propose(bot, nextDraft());
     assert.equal(result.state, 'waiting');

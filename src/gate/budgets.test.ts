@@ -71,7 +71,7 @@ function burst(
 
 test('64 writes at once by one agent, over many runs and two gates, do not pass its budget', async () => {
   const world = await testGate({ policy: policyWith(budget('pace', 'agent')) });
-  const other = world.restart();
+  const other = world.another();
   const results = await Promise.all(
     Array.from({ length: 64 }, (_, n) =>
       (n % 2 === 0 ? world.gate : other).propose(bot, setDraft(`k${n}`, 'x', { run: `run-${n}` })),

@@ -507,7 +507,7 @@ describe('G3, L1: a gateway that dies in a chain', () => {
         const died = dieAt(nth(opened.targets, at), 1, when);
         void opened.gate.propose(bot, chainDraft(THREE));
         await died;
-        await settle(opened, opened.restart());
+        await settle(opened, await opened.restart());
         const [proposal] = await opened.store.proposals(bot.tenant, { limit: 1 });
         assert.equal(proposal?.state, 'applied', proposal?.outcome?.reason);
         assertWhole(opened, need(proposal));
@@ -519,7 +519,7 @@ describe('G3, L1: a gateway that dies in a chain', () => {
         void opened.gate.propose(bot, chainDraft(THREE));
         await died;
         opened.setPolicy(POLICY.replace('effect: permit', 'effect: forbid'));
-        await settle(opened, opened.restart());
+        await settle(opened, await opened.restart());
         const [proposal] = await opened.store.proposals(bot.tenant, { limit: 1 });
         const isDone = at === 2 && when === 'after';
         assert.equal(proposal?.state, isDone ? 'applied' : 'refused', proposal?.outcome?.reason);
@@ -547,7 +547,7 @@ describe('G3, L1: a gateway that dies in a chain', () => {
         const rest = kind === 'at_most_once' && when === 'before' ? 'halts' : 'takes back the rest';
         test(`${when} step ${back + 1} (${kind}) is taken back: the next one ${rest}, each once`, async () => {
           const opened = await dyingOnTheWayBack(kind, back, when);
-          await settle(opened, opened.restart());
+          await settle(opened, await opened.restart());
           const [proposal] = await opened.store.proposals(bot.tenant, { limit: 1 });
           const code = rest === 'halts' ? 'chain-halted' : 'chain-compensated';
           assert.equal(proposal?.outcome?.code, code, proposal?.outcome?.reason);
@@ -563,7 +563,7 @@ describe('G3, L1: a gateway that dies in a chain', () => {
     test(`and a target that has lost what it knew of a step (fenced: ${fenced}): it is not passed over`, async () => {
       const opened = await dyingOnTheWayBack('receipts', 1, 'before');
       nth(opened.targets, 0).probe = async () => ({ kind: 'absent', fenced });
-      await settle(opened, opened.restart());
+      await settle(opened, await opened.restart());
       const [proposal] = await opened.store.proposals(bot.tenant, { limit: 1 });
       assert.equal(proposal?.state, 'in_doubt', proposal?.outcome?.reason);
       assert.deepEqual(effects(opened.targets), [true, true, false]);
@@ -588,7 +588,7 @@ describe('G4: what cannot be taken back', () => {
     assert.equal(result.next, 'ask-human');
     const calls = nth(opened.targets, 0).calls.length;
     await settle(opened, opened.gate);
-    await opened.restart().tick();
+    await (await opened.restart()).tick();
     assert.equal(nth(opened.targets, 0).calls.length, calls);
     assert.equal((await opened.proposal(result.proposalId)).state, 'in_doubt');
   });
@@ -601,7 +601,7 @@ describe('G4: what cannot be taken back', () => {
     await settle(opened, opened.gate);
     const { outcome, step } = await opened.proposal(proposalId);
     assert.equal(outcome?.code, 'chain-halted', outcome?.reason);
-    await settle(opened, opened.restart());
+    await settle(opened, await opened.restart());
     assert.equal((await opened.proposal(proposalId)).step, step);
   });
 

@@ -14,7 +14,7 @@ import { claimEffect, type EffectClaim } from './same-effect.ts';
 
 /** How often a decision runs again because what it read had moved. */
 export const ROUNDS_MAX = 4;
-/** How long an attempt may run before another may take over. */
+/** How long an attempt may run before it stands out; who carries on is a matter of leases. */
 const EXECUTION_MS_MAX = 60_000;
 
 export interface CommitPorts extends PolicyPorts {
@@ -225,7 +225,7 @@ export async function decideAgain(
     if (decided.decision.code === 'frozen' && isYes(prefix)) throw underStop(proposal);
     const commit = await commitSteps(ports, steps, decided);
     if (commit.kind === 'committed') return committedProposal(commit);
-    if (commit.conflict.kind === 'step') {
+    if (commit.conflict.kind === 'step' || commit.conflict.kind === 'leased') {
       throw new Problem('state-conflict', `${proposal.id} was changed meanwhile; look at it again`);
     }
   }

@@ -4,7 +4,8 @@
  * 1. The intent is durable before the target is called (G1), and names the plan digest (G2).
  * 2. The target compares the digest inside its own transaction; a moved world is `stale`.
  * 3. An exception out of `apply` means in doubt, not refused.
- * 4. Only the present attempt settles: the fold refuses another, the step guard loses the race (G8).
+ * 4. Only the present epoch settles: the store refuses one that was taken over from, the fold any
+ *    attempt but the present, and the step guard loses the race (G8).
  */
 import { difference } from '../model/difference.ts';
 import type { OutcomeEntry } from '../model/entry.ts';
@@ -193,8 +194,8 @@ function answered(
 
 /**
  * Makes an outcome durable, with its budget and, for a compensation, the link on the write that it
- * took back. Returns the proposal as it then is: another's where this attempt is no longer the
- * present one.
+ * took back. Returns the proposal as it then is: as another left it where this attempt is no longer
+ * the present one, or another gateway took over.
  */
 export async function settle(
   ports: { readonly store: Store; readonly clock: Clock },
@@ -215,7 +216,8 @@ export async function settle(
     }
     const current = await ports.store.proposal(proposal.tenant, proposal.id);
     if (current === undefined) break;
-    if (current.step !== proposal.step) return current;
+    const isLost = commit.kind === 'conflict' && commit.conflict.kind === 'leased';
+    if (isLost || current.step !== proposal.step) return current;
   }
   throw new Error(`the outcome of ${proposal.id} could not be recorded; it will be reconciled`);
 }

@@ -43,7 +43,7 @@ function counted({ store, clock, target }: TestGate): { gate: OpenGate; read: st
       targets: { find: (name) => (name === target.name ? target : undefined) },
       notifier: { waiting: () => Promise.resolve() },
     },
-    { policy: () => policy, score: scoreOf, links: { human: () => null } },
+    { holder: 'counted/1', policy: () => policy, score: scoreOf, links: { human: () => null } },
   );
   return { gate, read };
 }

@@ -1,5 +1,6 @@
 /** From a durable decision to a settled proposal; what a crash or a moved world left is taken up here. */
 import type { ProposalId, TenantId } from '../model/ids.ts';
+import { isLeased } from '../model/lease.ts';
 import type { Plan, PlanDifference } from '../model/plan.ts';
 import type { Compensated } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
@@ -16,6 +17,8 @@ import { compensatedBy } from './rollback.ts';
 
 /** How many open proposals one tick looks at. */
 const TICK_PROPOSALS_MAX = 500;
+/** How many of them it takes at a time: what it has not come to yet waits for it, and for it alone. */
+const CLAIMED_MAX = 8;
 
 /** Goes on from a decision that is durable: carries out, or tells people. */
 export async function afterDecision(
@@ -58,6 +61,10 @@ export async function afterAttempt(
   if (executed.proposal.state !== 'in_doubt') {
     return { proposal: executed.proposal, drifted: null };
   }
+  // Taken over: it is the other's to look into.
+  if (!journey.leases.isHeld(executed.proposal.id)) {
+    return { proposal: executed.proposal, drifted: null };
+  }
   return recover(journey, executed.proposal, compensated);
 }
 
@@ -81,7 +88,12 @@ async function afterDrift(
   const score = journey.score(journey.policy());
   const seen = fromShadow(stale) ? { ...plan, warnings: [...plan.warnings, SHADOW_DIFFERS] } : plan;
   const assessment = assessmentOf(target, operation, seen, score, journey.clock.now());
-  const again = await decideAgain(journey, stale, [{ type: 'preview', assessment }], compensated);
+  const prefix = [{ type: 'preview', assessment }] as const;
+  const again = await decideAgain(journey, stale, prefix, compensated).catch(lostRace);
+  if (again === null) {
+    const current = await journey.store.proposal(stale.tenant, stale.id);
+    return { proposal: current ?? stale, drifted };
+  }
   if (again.state !== 'executing') {
     if (again.state === 'waiting') await journey.notifier.waiting(again);
     return { proposal: again, drifted };
@@ -96,21 +108,29 @@ async function afterDrift(
   return { proposal: await settle(ports, executed.proposal, outcome), drifted };
 }
 
+/** Another gateway went on with it, or it was cancelled: it is not this one's to carry on with. */
+function lostRace(error: unknown): null {
+  if (error instanceof Problem && error.code === 'state-conflict') return null;
+  throw error;
+}
+
 /**
  * Takes up what a crash or a lost reply left open, and expires what waited too long. What one
  * proposal met keeps no other waiting: the next tick meets it again, and a bug is thrown at the end.
  */
 export async function tick(journey: Journey): Promise<void> {
-  const { store } = journey;
   const bugs: unknown[] = [];
   const leave = (error: unknown): void => {
     if (!(error instanceof Problem)) bugs.push(error);
   };
-  const open = await store.inStates(['executing', 'in_doubt', 'stale'], TICK_PROPOSALS_MAX);
-  for (const { tenant, id } of open) {
-    if (journey.inFlight.has(id)) continue;
-    await journey.inFlight.during(id, () => takeUp(journey, tenant, id)).catch(leave);
-    journey.watch.changed(id);
+  for (let looked = 0; looked < TICK_PROPOSALS_MAX;) {
+    const claimed = await journey.leases.next(CLAIMED_MAX);
+    if (claimed.length === 0) break;
+    for (const { tenant, id } of claimed) {
+      await journey.inFlight.during(id, () => takeUp(journey, tenant, id)).catch(leave);
+      journey.watch.changed(id);
+    }
+    looked += claimed.length;
   }
   await expireDue(journey, { expired: (id) => journey.watch.changed(id), leave });
   if (bugs.length > 0) throw new AggregateError(bugs, 'a proposal could not be taken up');
@@ -118,7 +138,9 @@ export async function tick(journey: Journey): Promise<void> {
 
 async function takeUp(journey: Journey, tenant: TenantId, id: ProposalId): Promise<Ended> {
   const proposal = await journey.store.proposal(tenant, id);
-  if (proposal === undefined) throw new Error(`${id} is listed and not there`);
+  if (proposal === undefined) throw new Error(`${id} is claimed and not there`);
+  // A person was faster.
+  if (!isLeased(proposal.state)) return { proposal, drifted: null };
   const compensated = await compensatedBy(journey.store, tenant, proposal.draft);
   if (proposal.state !== 'stale') return recover(journey, proposal, compensated);
   const assessed = await assess(
@@ -146,6 +168,7 @@ async function recover(
   const recovery = {
     compensated,
     intendAgain: (open: Proposal) => intendAgain(journey, open, compensated),
+    isHeld: () => journey.leases.isHeld(proposal.id),
   };
   const executed = await reconcile(ports, proposal, recovery, journey.never);
   if (executed.kind === 'drifted') {

@@ -183,7 +183,7 @@ test('a gateway that dies between intent and commit takes it up again under the 
   target.drop();
   const [open] = await store.proposals(bot.tenant, { limit: 1 });
   assert.equal(open?.state, 'executing');
-  await restart().tick();
+  await (await restart()).tick();
   assert.equal((await proposal(need(open).id)).state, 'applied');
   assert.deepEqual(target.committed, [need(open).id]);
 });

@@ -25,6 +25,7 @@ import type { Score } from './assess.ts';
 import type { Carrier } from './carrier.ts';
 import { openChain } from './chain.ts';
 import type { InFlight } from './in-flight.ts';
+import type { Leases } from './leases.ts';
 import type { Slots } from './slots.ts';
 import type { Watch } from './watch.ts';
 
@@ -41,6 +42,8 @@ export interface GatePorts {
 }
 
 export interface GateSettings {
+  /** Which run of which gateway this is, `gateway/run`: of what it took, no other carries on. */
+  readonly holder: string;
   /** The policy in force, as far as this process knows; read again for each decision. */
   readonly policy: () => Policy;
   /**
@@ -59,6 +62,7 @@ export interface GateSettings {
 export interface Journey extends GatePorts, GateSettings {
   readonly watch: Watch;
   readonly inFlight: InFlight;
+  readonly leases: Leases;
   readonly slots: Slots;
   readonly never: AbortSignal;
 }

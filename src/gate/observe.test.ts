@@ -69,7 +69,7 @@ describe('an observing policy', () => {
   test('leaves the inbox empty, also after a restart, and nothing that can be approved', async () => {
     const bench = await testGate({ policy: OBSERVE });
     const waited = await bench.gate.propose(agent('clerk'), setDraft('a', '8'));
-    const again = bench.restart();
+    const again = await bench.restart();
     await again.tick();
     for (const gate of [bench.gate, again]) {
       const inbox = await gate.list(ANN, { states: ['waiting'], limit: 200 });
@@ -147,7 +147,7 @@ describe('an observing policy', () => {
     const lost = await bench.gate.propose(agent('bot'), setDraft('a', '9'));
     assert.equal(lost.state, 'in_doubt');
     bench.setPolicy(OBSERVE);
-    const again = bench.restart();
+    const again = await bench.restart();
     await again.tick();
     const { state } = await bench.proposal(lost.proposalId);
     assert.equal(state, 'refused', 'its key was fenced in the target');

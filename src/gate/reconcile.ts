@@ -23,6 +23,7 @@ import { isGoingBack } from './progress.ts';
  *    Then, and where the decision no longer holds, the key is fenced: the target makes sure that
  *    it never takes effect.
  * 4. Anything else stays in doubt, for the next round or a named human (G4).
+ * 5. What another gateway has taken over is left to it: neither tried, nor fenced, nor taken back.
  *
  * A crash here leaves an attempt more, and the same question.
  */
@@ -52,6 +53,7 @@ export async function reconcile(
       return learnt(ports, present, await probe(ports, present, true, signal), answer);
     }
   }
+  if (!recovery.isHeld()) return { kind: 'settled', proposal };
   return learnt(ports, proposal, await probe(ports, proposal, true, signal));
 }
 
@@ -59,6 +61,8 @@ export interface Recovery {
   readonly compensated: Compensated | null;
   /** Commits one more intent where a fresh decision still allows exactly this plan; else null. */
   readonly intendAgain: (proposal: Proposal) => Promise<Proposal | null>;
+  /** Whether nobody has taken the proposal over, as far as is known. */
+  readonly isHeld: () => boolean;
 }
 
 function isHalted({ state, outcome }: Proposal): boolean {
@@ -80,6 +84,7 @@ async function reconcileChain(
   const { compensated } = recovery;
   const about = { compensated, references: proposal.references };
   const again = isGoingBack(proposal.references) ? null : await recovery.intendAgain(proposal);
+  if (!recovery.isHeld()) return { kind: 'settled', proposal };
   const tried =
     again === null
       ? await attemptBack(ports, proposal, about, recovery.takeBack)

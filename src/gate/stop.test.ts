@@ -178,7 +178,7 @@ for (const scope of COVERING) {
     clock.advance(29 * minute);
     const freeze = await gate.stop(ben, scope, 'a test');
     clock.advance(600 * minute);
-    const again = restart();
+    const again = await restart();
     await again.tick();
     assert.equal((await proposal(held.proposalId)).state, 'waiting');
     await again.release(ben, freeze.id, 'over');

@@ -37,10 +37,13 @@ interface WaitFor {
 
 export function openWatch(ports: { readonly store: Store; readonly clock: Clock }): Watch {
   const sleepers = new Map<ProposalId, Set<AbortController>>();
+  const changed = (id: ProposalId): void => {
+    for (const sleeper of sleepers.get(id) ?? []) sleeper.abort();
+  };
+  // For as long as the store is open.
+  ports.store.changes?.((_tenant, ids) => ids.forEach(changed));
   return {
-    changed(id) {
-      for (const sleeper of sleepers.get(id) ?? []) sleeper.abort();
-    },
+    changed,
     async settled(principal, id, wait) {
       const until = ports.clock.now() + Math.min(wait.timeoutMs, WAIT_MS_MAX);
       for (;;) {

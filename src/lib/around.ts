@@ -1,3 +1,15 @@
+/** Returns the same object with some of its members in place of its own; all others are untouched. */
+export function replacing<Port extends object>(port: Port, members: Partial<Port>): Port {
+  return new Proxy(port, {
+    get(target, name) {
+      if (Object.hasOwn(members, name)) return Reflect.get(members, name);
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== 'function') return member;
+      return (...given: unknown[]): unknown => Reflect.apply(member, target, given);
+    },
+  });
+}
+
 /** What is done around a call: it gets the name, what was given, and the call itself. */
 export type Around = (
   name: string,

@@ -61,7 +61,7 @@ async function observed(): Promise<Observed> {
       random: { bytes: (count) => crypto.getRandomValues(new Uint8Array(count)) },
       notifier: { waiting: async () => undefined },
     },
-    { policy: () => policy, score: scoreOf, links: { human: () => null } },
+    { holder: 'test/1', policy: () => policy, score: scoreOf, links: { human: () => null } },
   );
   return { bench, gate: signals.gate(gate), signals, events, exporter };
 }

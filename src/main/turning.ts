@@ -2,6 +2,7 @@
 import type { OpenGate } from '../gate.ts';
 import type { Publisher } from '../ledger/publish.ts';
 import type { TenantId } from '../model/ids.ts';
+import { LEASE_MS } from '../model/lease.ts';
 import type { Clock, Store } from '../model/ports.ts';
 import type { Log } from '../server/problem.ts';
 import type { EvidenceFolder } from '../store/evidence-files.ts';
@@ -16,6 +17,8 @@ import { takeTurns } from './turns.ts';
 
 /** How often what waits is expired, what is in doubt is asked after, and the file is looked at. */
 const TICK_MS = 1_000;
+/** Twice a lease may be renewed too late before it runs out. */
+const RENEW_MS = LEASE_MS / 3;
 /** How long a grown ledger stays unpublished, at most. */
 const PUBLISH_MS = 500;
 
@@ -33,6 +36,24 @@ export interface Turning {
   readonly publisher: Publisher;
   readonly inView: TargetsInView;
   readonly presence: Presence;
+}
+
+/** Holds on to the leases of what is carried out; what it returns ends that. */
+export function keepRenewing(
+  { clock }: Pick<Turning, 'clock'>,
+  gate: OpenGate,
+  log: Log,
+): () => Promise<void> {
+  const stop = new AbortController();
+  const onError = (error: unknown): void =>
+    log('what is carried out could not be held on to; it is tried again', error);
+  const turns = takeTurns({ clock, intervalMs: RENEW_MS, stop: stop.signal, onError }, () =>
+    gate.renew(),
+  );
+  return () => {
+    stop.abort();
+    return turns;
+  };
 }
 
 /** Starts the timers; what it returns ends them and waits for their last turns. */

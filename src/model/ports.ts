@@ -555,6 +555,11 @@ export interface Store {
   /** Entries `from` (inclusive) on, in order, at most `limit`. */
   entries(tenant: TenantId, from: number, limit: number): Promise<readonly StoredEntry[]>;
   tenants(): Promise<readonly TenantId[]>;
+  /**
+   * Calls `listener` soon after a commit, of whichever gateway, with the proposals that it changed; may
+   * miss some. Returns what ends it. Absent where nobody else commits.
+   */
+  changes?(listener: (tenant: TenantId, ids: readonly ProposalId[]) => void): () => void;
   /** Finishes what is queued and lets go of the file; idempotent. */
   close(): Promise<void>;
 }

@@ -1,4 +1,5 @@
 /** The store in a PostgreSQL database, for any number of gateways at once (decision 0018). */
+import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Baseline, BaselineSubject } from '../model/baseline.ts';
 import type { BudgetLine, BudgetUse } from '../model/budget.ts';
@@ -21,6 +22,7 @@ import type { Proposal } from '../model/proposal.ts';
 import { Commits } from './postgres/commits.ts';
 import {
   CONNECTION_BOUNDS,
+  ignore,
   openClient,
   openPool,
   placeOf,
@@ -28,7 +30,8 @@ import {
   type Place,
   type PostgresAt,
 } from './postgres/connect.ts';
-import { Leases } from './postgres/leases.ts';
+import { Hints } from './postgres/hints.ts';
+import { Listening, type ChangesListener } from './postgres/listen.ts';
 import { ProposalCache } from './postgres/proposal-cache.ts';
 import { migrate } from './postgres/migrate.ts';
 import { storageProblem } from './postgres/problem.ts';
@@ -42,6 +45,9 @@ import { CommitQueue } from './state/queue.ts';
 import type { TenantCredential } from './state/tables.ts';
 
 export interface PostgresStoreOptions extends Sealing, PostgresAt {}
+
+/** How long connections may take to end. */
+const CLOSE_MS_MAX = 5_000;
 
 /** How many changes share a transaction at most. */
 const BATCH_MAX = 256;
@@ -74,7 +80,8 @@ class PostgresStore implements Store {
   readonly #reads: Reads;
   readonly #log: LogReads;
   readonly #budgets: BudgetReads;
-  readonly #leases: Leases;
+  readonly #hints: Hints;
+  readonly #listening: Listening | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(place: Place, sealing: Sealing) {
@@ -94,7 +101,8 @@ class PostgresStore implements Store {
     this.#reads = new Reads(ask, within);
     this.#log = new LogReads(ask, schema);
     this.#budgets = new BudgetReads(ask, schema);
-    this.#leases = new Leases(schema);
+    this.#hints = new Hints(schema);
+    this.#listening = place.listenUrl === null ? undefined : new Listening(place);
   }
 
   async commit(change: Change): Promise<Commit> {
@@ -166,23 +174,23 @@ class PostgresStore implements Store {
   }
 
   putOff(looks: Parameters<Store['putOff']>[0]): Promise<void> {
-    return this.#reads.putOff(looks);
+    return this.#lent((client) => this.#hints.putOff(client, looks));
   }
 
   claim(claim: LeaseClaim): Promise<readonly Claimed[]> {
-    return this.#lent((client) => this.#leases.claim(client, claim));
+    return this.#lent((client) => this.#hints.claim(client, claim));
   }
 
   renew(holder: string, proposals: readonly ProposalPlace[], forMs: number): Promise<void> {
-    return this.#lent((client) => this.#leases.renew(client, holder, proposals, forMs));
+    return this.#lent((client) => this.#hints.renew(client, holder, proposals, forMs));
   }
 
   release(holder: string, proposals: readonly ProposalPlace[]): Promise<void> {
-    return this.#lent((client) => this.#leases.release(client, holder, proposals));
+    return this.#lent((client) => this.#hints.release(client, holder, proposals));
   }
 
   endLeases(gateway: string): Promise<void> {
-    return this.#lent((client) => this.#leases.endAll(client, gateway));
+    return this.#lent((client) => this.#hints.endLeases(client, gateway));
   }
 
   actStep(tenant: TenantId, act: string): Promise<number> {
@@ -217,6 +225,10 @@ class PostgresStore implements Store {
     return this.#log.tenants();
   }
 
+  changes(listener: ChangesListener): () => void {
+    return this.#listening?.add(listener) ?? ignore;
+  }
+
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -224,7 +236,10 @@ class PostgresStore implements Store {
 
   async #close(): Promise<void> {
     await this.#queue.drain();
-    await Promise.all([this.#committing.end(), this.#reading.end()]);
+    await this.#listening?.close();
+    // A server that does not answer is not waited for.
+    const ends = Promise.all([this.#committing.end(), this.#reading.end()]);
+    await Promise.race([ends, pause(CLOSE_MS_MAX, undefined, { ref: false })]);
   }
 
   /** Works on a connection of its own, apart from all commits. */

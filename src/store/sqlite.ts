@@ -43,7 +43,7 @@ export interface SqliteStoreOptions extends Sealing {
  * opened, is damaged, is not a store or was written by a newer version.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
-  return new SqliteStore(openDatabase(options.path), options, options.now);
+  return new SqliteStore(openDatabase(options.path), options);
 }
 
 /** No lease outlives the process, so no other needs to read its times. */
@@ -64,8 +64,8 @@ export class SqliteStore implements Store {
   /** Set once the disk has let a transaction down. */
   #unusable: Problem | undefined;
 
-  constructor(database: DatabaseSync, sealing: Sealing, now: () => number = steadyNow) {
-    const tables = openTables(database, now);
+  constructor(database: DatabaseSync, sealing: Omit<SqliteStoreOptions, 'path'>) {
+    const tables = openTables(database, sealing.now ?? steadyNow);
     this.#database = database;
     this.#tables = tables;
     this.#batch = new Batch(database, {

@@ -55,7 +55,8 @@ export class Gateway {
   start(): void {
     this.#starts += 1;
     const caller = { name: `${this.name}${this.#starts}`, isAlive: true };
-    this.#process = openProcess(this.#parts, caller, () => this.offsetMs);
+    const run = { gateway: this.name, holder: `${this.name}/${this.#starts}` };
+    this.#process = openProcess(this.#parts, caller, run, () => this.offsetMs);
   }
 
   crash(): void {
@@ -85,7 +86,12 @@ export interface Process {
   bringIn(next: Variant, weakens: number): Promise<void>;
 }
 
-function openProcess(parts: GatewayParts, caller: Caller, offsetMs: () => number): Process {
+function openProcess(
+  parts: GatewayParts,
+  caller: Caller,
+  run: { readonly gateway: string; readonly holder: string },
+  offsetMs: () => number,
+): Process {
   const { world, scheduler, shape, seed } = parts;
   const store = simulatedStore(scheduler, caller, parts.store, shape.fates);
   const clock = simulatedClock(world, scheduler, caller, offsetMs);
@@ -100,6 +106,7 @@ function openProcess(parts: GatewayParts, caller: Caller, offsetMs: () => number
     inForce: { variant: first, step: 0 },
     boot: async () => {
       await follow();
+      await store.endLeases(run.gateway);
       process.gate = open();
     },
     bringIn: async (next, weakens) => {
@@ -144,6 +151,7 @@ function openProcess(parts: GatewayParts, caller: Caller, offsetMs: () => number
         },
       },
       {
+        holder: run.holder,
         policy: () => process.inForce.variant.configuration.policy,
         policyAt,
         score: scoreOf,

@@ -141,6 +141,7 @@ const gate = openGate(
     notifier: { waiting: async () => {} },
   },
   {
+    holder: 'crash/1',
     policy: () => configuration.policy,
     score: scoreOf,
     links: { human: () => null },

@@ -54,8 +54,10 @@ export interface TestGate {
   readonly clock: ReturnType<typeof fakeClock>;
   readonly waitingShown: string[];
   setPolicy(text: string): void;
+  /** A gate over the same store and target, as of another gateway beside the first. */
+  another(): OpenGate;
   /** Another gate over the same store and target, as after a crash of the first. */
-  restart(): OpenGate;
+  restart(): Promise<OpenGate>;
   proposal(id: string | null): Promise<Proposal>;
 }
 
@@ -83,12 +85,15 @@ export async function testGate(options: TestGateOptions = {}): Promise<TestGate>
   target.journals = options.journals ?? false;
   const targets = [target, ...(options.beside ?? []).map((name) => fakeTarget(name, ROWS))];
   const sequencer = createSequencer({ gateway: { id: 'test' } });
-  const store = await openSqliteStore({ path: options.path ?? ':memory:', sequencer, random });
+  const path = options.path ?? ':memory:';
+  const store = await openSqliteStore({ path, sequencer, random, now: () => clock.now() });
   const known: readonly Target[] = [...targets, ...(options.others ?? [])];
   let policy = parseConfiguration(options.policy ?? POLICY, 'test.yaml').policy;
   const waitingShown: string[] = [];
-  const open = (): OpenGate =>
-    openGate(
+  let runs = 0;
+  const open = (gateway = 'test'): OpenGate => {
+    runs += 1;
+    return openGate(
       {
         store,
         clock,
@@ -100,15 +105,21 @@ export async function testGate(options: TestGateOptions = {}): Promise<TestGate>
         notifier: { waiting: async (proposal) => void waitingShown.push(proposal.id) },
       },
       {
+        holder: `${gateway}/${runs}`,
         policy: () => policy,
         score: scoreOf,
         links: { human: () => null },
         ...(options.isStoppedByFile && { isStoppedByFile: options.isStoppedByFile }),
       },
     );
+  };
   return {
     gate: open(),
-    restart: open,
+    another: () => open('another'),
+    restart: async () => {
+      await store.endLeases('test');
+      return open();
+    },
     store,
     target,
     targets,

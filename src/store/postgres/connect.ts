@@ -32,6 +32,11 @@ export interface PostgresAt {
   readonly schema?: string;
   /** How many connections there are at most, beside that of `listenUrl`; absent: 10. */
   readonly connectionsMax?: number;
+  /**
+   * A connection string without a pooler in between, to hear of other gateways' commits; null: not to
+   * hear of them. Absent: `url`, unless that turns out to lead to a pooler.
+   */
+  readonly listenUrl?: string | Secret | null;
 }
 
 /** Checked, and with what was left out. */
@@ -39,21 +44,26 @@ export interface Place {
   readonly url: Secret;
   readonly schema: string;
   readonly connectionsMax: number;
+  readonly listenUrl: Secret | null | undefined;
 }
 
 /** Throws `store-unusable` where the connection string or the schema cannot be one. */
-export function placeOf({
-  url,
-  schema = 'writegate_store',
-  connectionsMax = 10,
-}: PostgresAt): Place {
-  const secret = typeof url === 'string' ? new Secret(url) : url;
-  checkUrl(secret, 'the store’s connection string');
+export function placeOf(at: PostgresAt): Place {
+  const { schema = 'writegate_store', connectionsMax = 10 } = at;
+  const url = secretOf(at.url);
+  const given = at.listenUrl;
+  const listenUrl = given === undefined || given === null ? given : secretOf(given);
+  checkUrl(url, 'the store’s connection string');
+  if (listenUrl) checkUrl(listenUrl, 'the store’s connection string for listening');
   if (!SCHEMA.test(schema)) {
     const rule = 'small letters, digits and underscores, at most 50';
     throw new Problem('store-unusable', `\`${schema}\` is no name for the store’s schema: ${rule}`);
   }
-  return { url: secret, schema, connectionsMax };
+  return { url, schema, connectionsMax, listenUrl };
+}
+
+function secretOf(url: string | Secret): Secret {
+  return typeof url === 'string' ? new Secret(url) : url;
 }
 
 function checkUrl(url: Secret, what: string): void {

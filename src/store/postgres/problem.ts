@@ -1,4 +1,5 @@
 /** The server's errors, told apart by their SQLSTATE, and the driver's where there was no server. */
+import { strict as assert } from 'node:assert';
 import pg from 'pg';
 import { Problem } from '../../model/problem.ts';
 
@@ -23,10 +24,14 @@ const AWAY: readonly string[] = [
   '08P01',
 ];
 
+const NO_WRITES =
+  'the store’s server takes no writes: it is a standby, or read-only; name the primary in the connection string';
+
 /** What keeps the store from working until somebody changes something, and what that is. */
 const UNUSABLE: Readonly<Record<string, string>> = {
-  '25006':
-    'the store’s server takes no writes: it is a standby, or read-only; name the primary in the connection string',
+  // A transaction that writes cannot begin on a standby, or not go on.
+  '0A000': NO_WRITES,
+  '25006': NO_WRITES,
   '28000': 'the store’s server refuses the user of the connection string; correct it',
   '28P01': 'the store’s server refuses user or password of the connection string; correct it',
   '3D000': 'the store’s database does not exist; create it, or correct the connection string',
@@ -40,6 +45,9 @@ const UNUSABLE: Readonly<Record<string, string>> = {
   XX001: 'the store’s database is damaged; restore it from a backup',
   XX002: 'an index of the store’s database is damaged; reindex it, or restore it from a backup',
 };
+
+/** What `expecting` makes a statement fail with. */
+const UNEXPECTED = '22012';
 
 /** Returns the SQLSTATE of an error that the server answered with, `undefined` for any other. */
 function codeOf(error: unknown): string | undefined {
@@ -72,6 +80,10 @@ export function isAway(error: unknown): boolean {
 
 /** Wraps an error of server or network; one that is neither stays. */
 export function storageProblem(error: unknown): unknown {
+  if (codeOf(error) === UNEXPECTED) {
+    const message = 'the rows of the store were not as they had been loaded, under the lock';
+    return new assert.AssertionError({ message });
+  }
   const advice = UNUSABLE[codeOf(error) ?? ''];
   if (advice !== undefined) return new Problem('store-unusable', advice, { cause: error });
   if (!isAway(error) && !isWorthAgain(error)) return error;
@@ -79,7 +91,7 @@ export function storageProblem(error: unknown): unknown {
 }
 
 export function isAboutStorage(error: unknown): boolean {
-  return storageProblem(error) !== error;
+  return storageProblem(error) instanceof Problem;
 }
 
 export function unreachable(what: string, cause?: unknown): Problem {

@@ -15,7 +15,7 @@ import type { Proposal } from '../../model/proposal.ts';
 import { heldKey } from '../state/guards.ts';
 import { anothers, parseCredential, parseFreeze, parseProposal } from '../state/records.ts';
 import type { Standing, TenantCredential } from '../state/tables.ts';
-import { bigints, texts } from './arrays.ts';
+import { texts } from './arrays.ts';
 import type { Within } from './load-query.ts';
 import { stateOf, wholeProposal } from './load-proposals.ts';
 import {
@@ -192,25 +192,6 @@ export class Reads {
       [now, limit],
     );
     return rows.map((row) => ({ tenant: tenantOf(row), id: idOf(row) }));
-  }
-
-  /** Moves those that are still there: a hint, that a commit at the same moment may pass over. */
-  async putOff(looks: Parameters<Store['putOff']>[0]): Promise<void> {
-    if (looks.length === 0) return;
-    await this.#ask(
-      `WITH found AS (
-         SELECT d.tenant, d.proposal, w.until
-         FROM unnest($1::text[], $2::text[], $3::bigint[]) AS w (tenant, id, until)
-         JOIN ${this.#within.schema}.deadlines AS d ON d.tenant = w.tenant AND d.proposal = w.id
-         ORDER BY d.tenant, d.proposal FOR NO KEY UPDATE OF d)
-       UPDATE ${this.#within.schema}.deadlines AS d SET due_at = found.until FROM found
-       WHERE d.tenant = found.tenant AND d.proposal = found.proposal`,
-      [
-        texts(looks.map(({ tenant }) => tenant)),
-        texts(looks.map(({ id }) => id)),
-        bigints(looks.map(({ until }) => until)),
-      ],
-    );
   }
 
   async inStates(states: readonly State[], limit: number): Promise<readonly ProposalPlace[]> {

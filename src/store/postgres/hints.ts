@@ -1,12 +1,13 @@
-/** Who works on which proposal, over all gateways. Nothing here takes a tenant's lock. */
+/** What is no entry: who works on which proposal, and when one is due. Nothing here takes a tenant's lock. */
 import type pg from 'pg';
 import type { Claimed, LeaseClaim, ProposalPlace } from '../../model/lease.ts';
-import { texts } from './arrays.ts';
+import type { Store } from '../../model/ports.ts';
+import { bigints, texts } from './arrays.ts';
 import { beginSql, transaction } from './connect.ts';
 import { idOf, integerOf, tenantOf, type Row } from './rows.ts';
 
-/** The transactions of leases, each on a connection of its own. */
-export class Leases {
+/** Each call is a transaction of its own, on a connection that it is given. */
+export class Hints {
   readonly #schema: string;
 
   constructor(schema: string) {
@@ -67,7 +68,7 @@ export class Leases {
     await this.#change(client, holder, proposals, 'holder = NULL');
   }
 
-  async endAll(client: pg.ClientBase, gateway: string): Promise<void> {
+  async endLeases(client: pg.ClientBase, gateway: string): Promise<void> {
     await transaction(client, beginSql(), async () => {
       await client.query(
         `WITH held AS (
@@ -76,6 +77,27 @@ export class Leases {
          UPDATE ${this.#schema}.leases AS l SET holder = NULL FROM held
          WHERE l.tenant = held.tenant AND l.proposal = held.proposal`,
         [gateway],
+      );
+    });
+  }
+
+  /** Moves those that still wait; a commit at the same moment may pass over it. */
+  async putOff(client: pg.ClientBase, looks: Parameters<Store['putOff']>[0]): Promise<void> {
+    if (looks.length === 0) return;
+    await transaction(client, beginSql(), async () => {
+      await client.query(
+        `WITH found AS (
+           SELECT d.tenant, d.proposal, w.until
+           FROM unnest($1::text[], $2::text[], $3::bigint[]) AS w (tenant, id, until)
+           JOIN ${this.#schema}.deadlines AS d ON d.tenant = w.tenant AND d.proposal = w.id
+           ORDER BY d.tenant, d.proposal FOR NO KEY UPDATE OF d)
+         UPDATE ${this.#schema}.deadlines AS d SET due_at = found.until FROM found
+         WHERE d.tenant = found.tenant AND d.proposal = found.proposal`,
+        [
+          texts(looks.map(({ tenant }) => tenant)),
+          texts(looks.map(({ id }) => id)),
+          bigints(looks.map(({ until }) => until)),
+        ],
       );
     });
   }
