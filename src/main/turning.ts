@@ -41,7 +41,7 @@ export interface Turning {
 /** Holds on to the leases of what is carried out; what it returns ends that. */
 export function keepRenewing(
   { clock }: Pick<Turning, 'clock'>,
-  gate: OpenGate,
+  gate: Pick<OpenGate, 'renew'>,
   log: Log,
 ): () => Promise<void> {
   const stop = new AbortController();
