@@ -1,5 +1,6 @@
 /**
- * A process that writes to the store at the path given until it is killed. It prints each proposal
+ * A process that writes to the store at the path given, or at the connection string with the schema
+ * behind it, until it is killed. It prints each proposal
  * on a line of its own as soon as the store has answered, and never before; where the store does
  * not answer it prints `rejected` and the code, and ends.
  */
@@ -15,15 +16,16 @@ import {
   outcomeEntry,
 } from '../../src/store/conformance/fixtures.ts';
 import { testLedger } from '../../src/store/conformance/ledger.ts';
+import { openPostgresStore } from '../../src/store/postgres.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 
 const CONCURRENCY = 16;
 
-const store = await openSqliteStore({
-  path: process.argv[2] ?? '',
-  sequencer: testLedger.sequencer,
-  random: { bytes: randomBytes },
-});
+const [, , at = '', schema = ''] = process.argv;
+const sealing = { sequencer: testLedger.sequencer, random: { bytes: randomBytes } };
+const store = at.startsWith('postgresql:')
+  ? await openPostgresStore({ ...sealing, url: at, schema, connectionsMax: 4, listenUrl: null })
+  : await openSqliteStore({ ...sealing, path: at });
 writeSync(1, 'open\n');
 let isRejected = false;
 

@@ -3,6 +3,7 @@ import { after, before } from 'node:test';
 import pg from 'pg';
 import type { Store } from '../../src/model/ports.ts';
 import { testLedger, testRandom } from '../../src/store/conformance/ledger.ts';
+import type { OpenStore } from '../../src/store/conformance/setting.ts';
 import { openPostgresStore, type PostgresStoreOptions } from '../../src/store/postgres.ts';
 import { startPostgres, type Postgres, type PostgresOptions } from '../../support/postgres.ts';
 
@@ -57,6 +58,48 @@ export function storeServer(options: PostgresOptions = {}): () => StoreServer {
   return () => {
     if (server === undefined) throw new Error('the server starts before the tests');
     return server;
+  };
+}
+
+/** Opens a store for each test of the contract suite, in a schema of its own that ends with the test. */
+export function openForSuite(
+  server: () => StoreServer,
+  url: () => Promise<string> = async () => server().postgres.url(),
+): OpenStore {
+  return async (sealing) => {
+    const { admin, newSchema, open } = server();
+    const schema = newSchema();
+    const reopened = async (): Promise<Store> => open(schema, { ...sealing, url: await url() });
+    let store = await reopened();
+    let time = 1_790_000_000_000;
+    // The only clock that the tests go by is one that they set.
+    const setClock = (): Promise<unknown> =>
+      admin.query(`CREATE OR REPLACE FUNCTION ${schema}.now_ms() RETURNS bigint
+        LANGUAGE sql VOLATILE AS 'SELECT ${time}::bigint'`);
+    await setClock();
+    return {
+      store,
+      reopen: async () => {
+        await store.close();
+        store = await reopened();
+        return store;
+      },
+      pass: async (ms) => {
+        time += ms;
+        await setClock();
+      },
+      transactions: async () => {
+        // A row has the id of the transaction that wrote it.
+        const { rows } = await admin.query<{ count: string }>(
+          `SELECT count(DISTINCT xmin::text) AS count FROM ${schema}.entries`,
+        );
+        return Number(rows[0]?.count);
+      },
+      dispose: async () => {
+        await store.close();
+        await admin.query(`DROP SCHEMA ${schema} CASCADE`);
+      },
+    };
   };
 }
 

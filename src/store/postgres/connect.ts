@@ -36,7 +36,7 @@ export interface PostgresAt {
    * A connection string without a pooler in between, to hear of other gateways' commits; null: not to
    * hear of them. Absent: `url`, unless that turns out to lead to a pooler.
    */
-  readonly listenUrl?: string | Secret | null;
+  readonly listenUrl?: string | Secret | null | undefined;
 }
 
 /** Checked, and with what was left out. */

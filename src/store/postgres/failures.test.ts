@@ -1,10 +1,15 @@
 /** What goes wrong between a gateway and its store, and what callers hear of it. */
 import { strict as assert } from 'node:assert';
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { storeServer } from '../../../test/support/store-server.ts';
 import { openStoreProxy, type Fate, type StoreProxy } from '../../../test/support/store-proxy.ts';
+import { proposalId } from '../../model/ids.ts';
 import { Problem, type ProblemCode } from '../../model/problem.ts';
 import type { Store } from '../../model/ports.ts';
 import {
@@ -60,11 +65,11 @@ describe('a COMMIT whose fate is not known', () => {
 
     test(`${fate}: a change without entries is carried out once, too`, async () => {
       const { proxy, store, other } = await proxied();
-      const proposalId = proposalOf(1);
-      const reserve = { proposalId, lines: [lineOf({ amount: 4 })] };
-      await committed(store, beginChange(proposalId, 'allowed', { reserve }));
+      const id = proposalOf(1);
+      const reserve = { proposalId: id, lines: [lineOf({ amount: 4 })] };
+      await committed(store, beginChange(id, 'allowed', { reserve }));
       const over = proxy.next(fate);
-      await committed(store, { tenant: ACME, at: 1, acts: [], settle: proposalId });
+      await committed(store, { tenant: ACME, at: 1, acts: [], settle: id });
       await over;
       assert.deepEqual(await other.budgetUsed(ACME, [lineOf()], 1), [4]);
       await proxy.close();
@@ -158,6 +163,67 @@ describe('a server that goes away', () => {
     assert.equal(await assertFold(store, ACME, testLedger), 6);
   });
 });
+
+describe('a gateway that is killed', () => {
+  test('kill -9 under load, of two in turn, loses nothing that was answered for', async () => {
+    const schema = server().newSchema();
+    const printed: string[] = [];
+    let left = load(schema, printed);
+    for (let round = 0; round < 4; round += 1) {
+      const right = load(schema, printed);
+      await left.printedMore(60 + round * 17);
+      await right.printedMore(20);
+      await left.kill();
+      left = right;
+    }
+    await left.kill();
+    const store = await server().open(schema);
+    const acknowledged = printed.filter((line) => line.startsWith('prop_'));
+    assert(acknowledged.length > 300);
+    for (const line of acknowledged) {
+      const [text = '', state] = line.split(' ');
+      const id = proposalId(text) ?? assert.fail(text);
+      const found = (await store.proposal(ACME, id))?.state;
+      assert(found === state || found === 'applied', `lost: ${line}`);
+    }
+    assert.deepEqual(
+      printed.filter((line) => line.startsWith('rejected')),
+      [],
+    );
+    await assertFold(store, ACME, testLedger);
+  });
+});
+
+const LOAD = fileURLToPath(new URL('../../../test/support/store-load.ts', import.meta.url));
+
+interface Load {
+  /** Resolves when it has printed so many lines more. */
+  printedMore(count: number): Promise<void>;
+  kill(): Promise<void>;
+}
+
+/** A process that writes to the store until it is killed; what it prints is added to `printed`. */
+function load(schema: string, printed: string[]): Load {
+  const child = spawn(process.execPath, [LOAD, server().postgres.url(), schema], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const lines = createInterface({ input: child.stdout });
+  const own: string[] = [];
+  lines.on('line', (line) => {
+    own.push(line);
+    printed.push(line);
+  });
+  return {
+    printedMore: async (more) => {
+      const wanted = own.length + more;
+      while (own.length < wanted) await once(lines, 'line');
+    },
+    kill: async () => {
+      child.kill('SIGKILL');
+      await once(child, 'close');
+    },
+  };
+}
 
 describe('what the database refuses', () => {
   /** Makes the first so many rows of a table fail as the server would. */
