@@ -123,13 +123,16 @@ export interface OpenGate extends Gate {
   renew(): Promise<void>;
   /** Makes a stop of what the configuration file says of writes, or speaks for its release. Call it at each look. */
   obeySwitch(file: FileSwitch): Promise<void>;
-  /** Resolves once nothing is being carried out any more. */
-  drain(): Promise<void>;
+  /** Sends away whoever waits for a turn, and ends a tick after what it has in hand; the rest goes on. */
+  windDown(): void;
+  /** Resolves once nothing is being carried out any more, or `signal` aborts; with how much still is. */
+  drain(signal?: AbortSignal): Promise<number>;
 }
 
 /** Opens the gate over its ports. Holds no state that a restart would lose. */
 export function openGate(ports: GatePorts, settings: GateSettings): OpenGate {
   const never = new AbortController().signal;
+  const ending = new AbortController();
   const leases = openLeases(ports.store, settings.holder);
   const journey: Journey = {
     ...ports,
@@ -183,10 +186,14 @@ export function openGate(ports: GatePorts, settings: GateSettings): OpenGate {
     },
     budgets: (principal, agent) => budgetPage(journey, principal, agent),
     baselines: async (principal, agent) => baselinePage(journey, person(principal), agent),
-    tick: () => tick(journey),
+    tick: () => tick(journey, ending.signal),
     renew: () => leases.renew(),
     obeySwitch: (file) => obeySwitch(journey, file),
-    drain: () => journey.inFlight.idle(),
+    windDown: () => {
+      ending.abort();
+      journey.slots.close();
+    },
+    drain: (signal) => journey.inFlight.idle(signal),
   };
 }
 

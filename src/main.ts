@@ -19,6 +19,7 @@ import { openGround, type Ground, type GroundOptions } from './main/ground.ts';
 import { openConfiguration, type ConfigurationInForce } from './main/in-force.ts';
 import { judgedInFile } from './main/judged.ts';
 import { openEvidenceKey } from './main/keys.ts';
+import { FINISH_MS, finishCalls, letGo } from './main/finish.ts';
 import { listen } from './main/listen.ts';
 import { provideOperator } from './main/operator.ts';
 import { readLine } from './main/read-line.ts';
@@ -40,7 +41,7 @@ import { VERSION } from './main/version.ts';
 import type { GatewayStatus } from './model/api.ts';
 import type { Freeze } from './model/freeze.ts';
 import type { Configuration } from './model/policy.ts';
-import type { Notifier, Target } from './model/ports.ts';
+import type { Clock, Notifier, Target } from './model/ports.ts';
 import { Problem } from './model/problem.ts';
 import type { ReadLog } from './model/read.ts';
 import { scoreOf } from './policy/stages/risk.ts';
@@ -58,6 +59,8 @@ export interface GatewayOptions extends GroundOptions {
   readonly environment: (name: string) => string | undefined;
   /** Lines for the operator; `cause` is for a log, not for a caller. */
   readonly log: Log;
+  /** How long what was begun is waited for at `close`, in ms; absent: 20 s. */
+  readonly finishMs?: number;
   /** Told of each ledger entry once it is durable, in members that no agent wrote; must not throw. */
   readonly onEvent?: (event: LogEvent) => void;
 }
@@ -81,7 +84,10 @@ export interface Gateway {
   reload(): Promise<void>;
   /** Publishes what the ledger grew by, now. */
   publish(): Promise<void>;
-  /** Takes no more calls, finishes what is being carried out, publishes, lets go; idempotent. */
+  /**
+   * Takes no more calls, finishes what is being carried out, publishes, lets go; idempotent. What is not
+   * finished in time is said to the log and left to the next start: end the process then.
+   */
   close(): Promise<void>;
 }
 
@@ -162,7 +168,6 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   );
   // Let go of after the drain: what is being carried out is held on to up to its end.
   opened.add(keepRenewing(ground, gate, log));
-  opened.add(() => gate.drain());
   const emergency = keepSwitch({
     path: options.configPath,
     tenant: ground.tenant,
@@ -213,7 +218,9 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   opened.add(() => removePlace(folder));
   const kept = { evidence, uploads, shared: bare.storage.shared, presence };
   const turning = { ...ground, ...kept, log, gate, configuration, emergency, publisher, inView };
-  opened.add(keepTurning(turning));
+  const endTurning = keepTurning(turning);
+  const { finishMs = FINISH_MS } = options;
+  opened.add(() => finishCalls({ clock, log, gate, app, endTurning, finishMs }));
 
   return {
     url,
@@ -318,7 +325,7 @@ async function openFiles(
 async function openTargets(
   { targets }: Configuration,
   { environment }: GatewayOptions,
-  surroundings: Surroundings,
+  surroundings: Surroundings & { readonly clock: Clock },
   { opened, signals }: { readonly opened: Opened; readonly signals: Signals },
 ): Promise<ReadonlyMap<string, Target>> {
   const map = new Map<string, Target>();
@@ -333,7 +340,7 @@ async function openTargets(
       );
     }
     const target = await connector.open(name, settings, environment, surroundings);
-    opened.add(() => target.close());
+    opened.add(() => letGo(surroundings.clock, () => target.close()));
     map.set(name, signals.target(target));
   }
   return map;

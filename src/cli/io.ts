@@ -32,6 +32,8 @@ export interface Io {
 export interface Signals {
   readonly stop: AbortSignal;
   onHangup(listener: () => void): void;
+  /** Has the process end by itself after `ms`, whatever still holds it then. */
+  endWithin(ms: number): void;
   /** Stops listening; idempotent. */
   release(): void;
 }
@@ -146,6 +148,7 @@ function signals(): Signals {
   return {
     stop: controller.signal,
     onHangup: (listener) => void hangups.push(listener),
+    endWithin: (ms) => void setTimeout(() => process.exit(), ms).unref(),
     release: () => void process.off('SIGINT', stop).off('SIGTERM', stop).off('SIGHUP', hangup),
   };
 }

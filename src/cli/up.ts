@@ -72,6 +72,8 @@ async function up({ io }: Shell, options: UpOptions): Promise<void> {
     signals.release();
     remark(io, 'stopping: finishing what is being carried out');
     await gateway.close();
+    // What was not finished in time may hold the process, and nobody waits for it any more.
+    signals.endWithin(ENDED_MS);
   } finally {
     signals.release();
   }
@@ -81,6 +83,9 @@ function nameOf(io: Io, options: UpOptions): { readonly name?: string } {
   const name = options.name ?? io.env['WRITEGATE_GATEWAY'];
   return name === undefined || name === '' ? {} : { name };
 }
+
+/** How long a process that has let go of everything may take to end. */
+const ENDED_MS = 1_000;
 
 /** Says once that the gateway answers, and where. */
 function announce(io: Io, options: UpOptions, gateway: Gateway): void {

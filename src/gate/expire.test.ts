@@ -26,11 +26,11 @@ function counted({ store, clock, target }: TestGate): { gate: OpenGate; read: st
   const read: string[] = [];
   const counting: Store = new Proxy(store, {
     get(of, name) {
-      // The port has no other kind of member.
-      const method = Reflect.get(of, name) as (...given: unknown[]) => unknown;
-      return (...given: unknown[]) => {
+      const method: unknown = Reflect.get(of, name);
+      if (typeof method !== 'function') return method;
+      return (...given: unknown[]): unknown => {
         if (name === 'proposal') read.push(String(given[1]));
-        return method.apply(of, given);
+        return Reflect.apply(method, of, given);
       };
     },
   });
@@ -120,11 +120,11 @@ test('one that cannot be read keeps no other from its end', async () => {
   const ids = await waits(world, 3);
   const broken: Store = new Proxy(world.store, {
     get(of, name) {
-      // The port has no other kind of member.
-      const method = Reflect.get(of, name) as (...given: unknown[]) => unknown;
-      return (...given: unknown[]) => {
+      const method: unknown = Reflect.get(of, name);
+      if (typeof method !== 'function') return method;
+      return (...given: unknown[]): unknown => {
         if (name === 'proposal' && given[1] === ids[0]) throw new Error('a broken record');
-        return method.apply(of, given);
+        return Reflect.apply(method, of, given);
       };
     },
   });

@@ -117,22 +117,26 @@ function lostRace(error: unknown): null {
 /**
  * Takes up what a crash or a lost reply left open, and expires what waited too long. What one
  * proposal met keeps no other waiting: the next tick meets it again, and a bug is thrown at the end.
+ * Ends after what it has in hand where `ending` aborts.
  */
-export async function tick(journey: Journey): Promise<void> {
+export async function tick(journey: Journey, ending: AbortSignal): Promise<void> {
   const bugs: unknown[] = [];
   const leave = (error: unknown): void => {
     if (!(error instanceof Problem)) bugs.push(error);
   };
+  // First: a target that is away may keep what follows for long.
+  await expireDue(journey, { expired: (id) => journey.watch.changed(id), leave });
   for (let looked = 0; looked < TICK_PROPOSALS_MAX;) {
+    if (ending.aborted) break;
     const claimed = await journey.leases.next(CLAIMED_MAX);
     if (claimed.length === 0) break;
     for (const { tenant, id } of claimed) {
-      await journey.inFlight.during(id, () => takeUp(journey, tenant, id)).catch(leave);
+      const work = async (): Promise<unknown> => !ending.aborted && takeUp(journey, tenant, id);
+      await journey.inFlight.during(id, work).catch(leave);
       journey.watch.changed(id);
     }
     looked += claimed.length;
   }
-  await expireDue(journey, { expired: (id) => journey.watch.changed(id), leave });
   if (bugs.length > 0) throw new AggregateError(bugs, 'a proposal could not be taken up');
 }
 

@@ -5,8 +5,8 @@ export interface InFlight {
   has(id: ProposalId): boolean;
   /** Holds a proposal while the work on it runs; several may hold the same one. */
   during<Answer>(id: ProposalId, work: () => Promise<Answer>): Promise<Answer>;
-  /** Resolves once no work runs. */
-  idle(): Promise<void>;
+  /** Resolves once no work runs, or `signal` aborts; with how many pieces of it still run. */
+  idle(signal?: AbortSignal): Promise<number>;
 }
 
 /**
@@ -37,8 +37,20 @@ export function openInFlight(left: (id: ProposalId) => Promise<void>): InFlight 
         resolve();
       }
     },
-    async idle() {
-      while (running.size > 0) await Promise.all(running);
+    async idle(signal) {
+      const over = signal === undefined ? [] : [aborted(signal)];
+      while (running.size > 0) {
+        if (signal?.aborted === true) break;
+        await Promise.race([Promise.all(running), ...over]);
+      }
+      return running.size;
     },
   };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    if (signal.aborted) resolve();
+  });
 }

@@ -176,6 +176,7 @@ export function captureIo(
     signals: () => ({
       stop: options.stop ?? new AbortController().signal,
       onHangup: (listener) => void hangups.push(listener),
+      endWithin: () => {},
       release: () => {},
     }),
     out: () => written.out,

@@ -12,7 +12,14 @@ export interface Served {
 }
 
 export async function serve(test: TestContext, options: AppOptions): Promise<Served> {
-  const app = openApp(options);
+  return serveApp(test, openApp(options));
+}
+
+/** As `serve`, for a server that the test holds itself. */
+export async function serveApp(
+  test: TestContext,
+  app: ReturnType<typeof openApp>,
+): Promise<Served> {
   await app.listen({ host: '127.0.0.1', port: 0 });
   test.after(() => app.close());
   const { port } = app.server.address() as AddressInfo; // a TCP server has no other kind
