@@ -35,9 +35,14 @@ export interface ConnectorParts {
 
 const AWAY = refusal('target-unavailable', 'the target did not answer; nothing was changed');
 
-/** Of questions: one that is late is one that is lost. */
-export function questionFates(fates: Weighted<Fate>): Weighted<Fate> {
-  return fates.map(([weight, fate]) => [weight, fate === 'late' ? 'request-lost' : fate]);
+/** Before anything was written: less goes wrong, and one that is late is one that is lost. */
+const EARLY = 0.25;
+
+function earlyFates(fates: Weighted<Fate>): Weighted<Fate> {
+  return fates.map(([weight, fate]) => {
+    if (fate === 'done') return [weight, fate];
+    return [weight * EARLY, fate === 'late' ? 'request-lost' : fate];
+  });
 }
 
 export function openConnector(parts: ConnectorParts): Target {
@@ -67,7 +72,7 @@ class Wire {
 
   async plan(request: PlanRequest): Promise<PlanAnswer> {
     const { system, fates } = this.#parts;
-    const asked = { what: `plan ${request.proposalId}`, fates: questionFates(fates) };
+    const asked = { what: `plan ${request.proposalId}`, fates: earlyFates(fates) };
     const answer = await this.#send(asked, () => system.plan(request)).catch(() => AWAY);
     if (answer.kind === 'refused') this.#tell(request.proposalId, 'refused');
     return answer;
@@ -155,7 +160,7 @@ class Wire {
     const asked = {
       what: `begin ${request.key}`,
       isReady: () => system.isFree(request.key, request),
-      fates: questionFates(fates),
+      fates: earlyFates(fates),
     };
     try {
       return await this.#send(asked, () => {
@@ -194,7 +199,7 @@ class Wire {
 
   async #drop(key: WriteKey, reference: string): Promise<void> {
     const { system, fates } = this.#parts;
-    const asked = { what: `drop ${key} ${reference}`, fates: questionFates(fates) };
+    const asked = { what: `drop ${key} ${reference}`, fates: earlyFates(fates) };
     try {
       await this.#send(asked, () => system.drop(reference));
     } catch {

@@ -5,7 +5,8 @@ import type { Policy } from '../../src/model/policy.ts';
 import type { Clock, Store, Target } from '../../src/model/ports.ts';
 import { scoreOf } from '../../src/policy/stages/risk.ts';
 import { Chance } from './chance.ts';
-import { openConnector, type Listener } from './connector.ts';
+import { openConnector } from './connector.ts';
+import type { Audit } from './invariants/audit.ts';
 import { PARSED, type Variant } from './policies.ts';
 import { simulatedClock, simulatedNotifier, simulatedRandom, simulatedStore } from './ports.ts';
 import { TENANT } from './principals.ts';
@@ -20,7 +21,7 @@ export interface GatewayParts {
   readonly shape: Shape;
   readonly systems: readonly System[];
   readonly store: () => Store;
-  readonly listener: Listener;
+  readonly audit: Audit;
   /** What the configuration file says of writes. */
   readonly isStoppedByFile: () => boolean;
 }
@@ -55,8 +56,7 @@ export class Gateway {
   start(): void {
     this.#starts += 1;
     const caller = { name: `${this.name}${this.#starts}`, isAlive: true };
-    const run = { gateway: this.name, holder: `${this.name}/${this.#starts}` };
-    this.#process = openProcess(this.#parts, caller, run, () => this.offsetMs);
+    this.#process = openProcess(this.#parts, this, caller);
   }
 
   crash(): void {
@@ -86,15 +86,14 @@ export interface Process {
   bringIn(next: Variant, weakens: number): Promise<void>;
 }
 
-function openProcess(
-  parts: GatewayParts,
-  caller: Caller,
-  run: { readonly gateway: string; readonly holder: string },
-  offsetMs: () => number,
-): Process {
+function openProcess(parts: GatewayParts, gateway: Gateway, caller: Caller): Process {
+  const { name } = gateway;
   const { world, scheduler, shape, seed } = parts;
-  const store = simulatedStore(scheduler, caller, parts.store, shape.fates);
-  const clock = simulatedClock(world, scheduler, caller, offsetMs);
+  const store = simulatedStore(scheduler, caller, parts.store, {
+    fates: shape.fates,
+    watch: parts.audit,
+  });
+  const clock = simulatedClock(world, scheduler, caller, () => gateway.offsetMs);
   const [first] = PARSED;
   if (first === undefined) throw new Error('there is a first policy');
   const process: Process = {
@@ -106,7 +105,7 @@ function openProcess(
     inForce: { variant: first, step: 0 },
     boot: async () => {
       await follow();
-      await store.endLeases(run.gateway);
+      await store.endLeases(name);
       process.gate = open();
     },
     bringIn: async (next, weakens) => {
@@ -134,7 +133,7 @@ function openProcess(
       system,
       scheduler,
       caller,
-      listener: parts.listener,
+      listener: parts.audit.heard,
       fates: shape.fates.target,
     }),
   );
@@ -146,12 +145,12 @@ function openProcess(
         random: simulatedRandom(new Chance(seed, `random of ${caller.name}`)),
         notifier: simulatedNotifier(scheduler, caller, shape.fates.notifier),
         targets: {
-          find: (name) => targets.find((each) => each.name === name),
-          names: () => targets.map(({ name }) => name),
+          find: (asked) => targets.find((each) => each.name === asked),
+          names: () => targets.map((each) => each.name),
         },
       },
       {
-        holder: run.holder,
+        holder: `${name}/${caller.name}`,
         policy: () => process.inForce.variant.configuration.policy,
         policyAt,
         score: scoreOf,

@@ -29,26 +29,35 @@ const CHANGING: readonly string[] = [
   'putOff',
 ] satisfies readonly (keyof Store)[];
 
+/** Told what the store was asked, and answered, when it was carried out. */
+export interface StoreWatch {
+  carriedOut(caller: Caller, name: string, given: readonly unknown[], answer: unknown): void;
+}
+
 /** As the production store, but that the seed says when a call is carried out, and whether it is answered. */
 export function simulatedStore(
   scheduler: Scheduler,
   caller: Caller,
   store: PresentStore,
-  fates: StoreFates,
+  { fates, watch }: { readonly fates: StoreFates; readonly watch: StoreWatch },
 ): Store {
   return new Proxy(store(), {
-    get(_first, name) {
+    get(first, name) {
+      // What a store need not have, this one has not.
+      if (typeof Reflect.get(first, name) !== 'function') return undefined;
       return (...given: readonly unknown[]): Promise<unknown> =>
         scheduler.call({
           caller,
           port: 'store',
           what: `${String(name)} ${whatOf(given)}`,
           fates: CHANGING.includes(String(name)) ? fates.commit : fates.read,
-          perform: (): unknown => {
+          perform: async (): Promise<unknown> => {
             const present = store();
             const method: unknown = Reflect.get(present, name);
             if (typeof method !== 'function') throw new Error(`a store has no ${String(name)}`);
-            return Reflect.apply(method, present, given);
+            const answer: unknown = await Reflect.apply(method, present, given);
+            watch.carriedOut(caller, String(name), given, answer);
+            return answer;
           },
           lost: unusable,
         });

@@ -150,8 +150,30 @@ export class Scheduler {
     const fate = hasFaults && !isSlowed ? chance.weighted(fates) : 'done';
     this.#say(caller, `${port} ${what}`, fate);
     this.#world.coverage.reach('fate', `${port} ${fate}`);
-    await this.#meet(pending, fate);
+    const partner = fate === 'done' && hasFaults ? this.#partnerOf(pending) : undefined;
+    if (partner === undefined) await this.#meet(pending, fate);
+    else await this.#together(pending, partner);
     return true;
+  }
+
+  /** Another commit that comes in the same turn, and so into the same transaction. */
+  #partnerOf(pending: Pending): Pending | undefined {
+    const isCommit = ({ asked, isCarriedOut }: Pending): boolean =>
+      asked.what.startsWith('commit') && !isCarriedOut;
+    if (!isCommit(pending)) return undefined;
+    const partners = this.#ready().filter((each) => each !== pending && isCommit(each));
+    const { chance } = this.#world;
+    return partners.length > 0 && chance.hits(0.3) ? chance.pick(partners) : undefined;
+  }
+
+  async #together(first: Pending, second: Pending): Promise<void> {
+    this.#say(second.asked.caller, `store ${second.asked.what}`, 'done, in the same transaction');
+    this.#world.coverage.reach('fate', 'store together');
+    this.#remove(first);
+    this.#remove(second);
+    await Promise.all([first.arrive(), second.arrive()]);
+    first.answer();
+    second.answer();
   }
 
   /** Lets one stray arrive; false where there is none that can. */
@@ -180,6 +202,8 @@ export class Scheduler {
     const own = this.#pending.filter(({ asked }) => asked.caller === caller);
     this.#pending = this.#pending.filter(({ asked }) => asked.caller !== caller);
     for (const { asked, isCarriedOut, arrive } of own) {
+      const stage = isCarriedOut ? 'after' : 'before';
+      this.#world.coverage.reach('crash', `${stage} ${asked.port} ${verbOf(asked)}`);
       const isSent = asked.port === 'target' || asked.what.startsWith('commit');
       if (!isSent || isCarriedOut || !this.#world.chance.hits(0.5)) continue;
       this.#stray(`${caller.name} ${asked.what}`, asked, arrive);
@@ -238,6 +262,14 @@ export class Scheduler {
   #say(caller: Caller, what: string, how: string): void {
     this.#world.trace.add(`${caller.name} ${what}: ${how}`);
   }
+}
+
+/** What a call is about, without names: of a commit its last entry. */
+function verbOf({ port, what }: Pick<Pending['asked'], 'port' | 'what'>): string {
+  const words = what.split(' ');
+  if (port === 'target') return words[1] ?? '';
+  if (words[0] !== 'commit') return port === 'store' ? 'read' : '';
+  return `commit ${/(\w+)\]/.exec(what)?.[1] ?? ''}`;
 }
 
 function asError(thrown: unknown): Error {

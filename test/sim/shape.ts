@@ -14,6 +14,7 @@ export interface Shape {
     readonly read: Weighted<Fate>;
     readonly commit: Weighted<Fate>;
     readonly notifier: Weighted<Fate>;
+    readonly signer: Weighted<Fate>;
   };
   readonly busy: number;
   /** How often each step that is no call comes up, beside calls at 10. */
@@ -22,7 +23,16 @@ export interface Shape {
   readonly workload: Readonly<Record<OperationKind, number>>;
 }
 
-export type StepKind = 'begin' | 'time' | 'tick' | 'land' | 'drift' | 'crash' | 'skew';
+export type StepKind =
+  | 'begin'
+  | 'time'
+  | 'tick'
+  | 'renew'
+  | 'land'
+  | 'drift'
+  | 'crash'
+  | 'skew'
+  | 'checkpoint';
 
 export const OPERATION_KINDS = [
   'propose',
@@ -47,6 +57,21 @@ export interface Narrowing {
   readonly operations?: number;
   readonly without: readonly string[];
 }
+
+/** Everything that can be left out. */
+export const NARROWED: readonly string[] = [
+  'second-gateway',
+  'crash',
+  'skew',
+  'drift',
+  'time',
+  'busy',
+  'checkpoint',
+  ...['target', 'commit', 'read', 'notifier', 'signer'].flatMap((port) =>
+    ['answered', 'request-lost', 'reply-lost', 'late', 'slow'].map((fate) => `${port}-${fate}`),
+  ),
+  ...OPERATION_KINDS,
+];
 
 export function natureOf(name: string, chance: Chance): Nature {
   const fences = chance.hits(0.6);
@@ -86,8 +111,8 @@ export function shapeOf(chance: Chance, names: readonly string[], narrowing: Nar
   const own = Array.from({ length: chance.between(1, 3) }, () => chance.pick(names));
   const level = chance.weighted([
     [1, 0],
-    [5, 0.3],
-    [4, 1],
+    [4, 0.4],
+    [5, 1.2],
   ]);
   const fault = (what: string, weight: number): number => {
     const isOn = chance.hits(0.65);
@@ -105,7 +130,7 @@ export function shapeOf(chance: Chance, names: readonly string[], narrowing: Nar
     ]);
     return isOut(what) ? 0 : weight * times;
   };
-  const operations = chance.between(5, 12);
+  const operations = chance.between(4, 12);
   return {
     operations: Math.min(operations, narrowing.operations ?? operations),
     concurrency: chance.between(1, 4),
@@ -134,25 +159,31 @@ export function shapeOf(chance: Chance, names: readonly string[], narrowing: Nar
         [1, 'request-lost'],
         [1, 'slow'],
       ]),
+      signer: fates('signer', 4, [
+        [1, 'request-lost'],
+        [1, 'slow'],
+      ]),
     },
-    busy: fault('busy', 0.1),
+    busy: fault('busy', 0.05),
     steps: {
       begin: 2,
       time: often('time', 0.7),
-      tick: 0.4,
+      tick: 0.5,
+      renew: often('renew', 0.2),
       land: 0.7,
       drift: often('drift', 0.4),
       crash: fault('crash', 0.25),
       skew: often('skew', 0.1),
+      checkpoint: often('checkpoint', 0.05),
     },
     workload: {
       propose: 8,
-      chain: often('chain', 3),
+      chain: often('chain', 4),
       again: often('again', 1),
-      approve: 6,
+      approve: 8,
       deny: often('deny', 0.5),
-      cancel: often('cancel', 0.5),
-      rollback: often('rollback', 1.5),
+      cancel: often('cancel', 0.7),
+      rollback: often('rollback', 2.5),
       resolve: often('resolve', 2),
       stop: often('stop', 0.7),
       release: 1.5,

@@ -1,14 +1,16 @@
 /** One seed, from the first call to the last. */
 import { createSequencer } from '../../src/ledger/sequencer.ts';
+import { LEASE_MS } from '../../src/model/lease.ts';
 import type { Store } from '../../src/model/ports.ts';
 import { Problem } from '../../src/model/problem.ts';
 import { Chance } from './chance.ts';
+import { checkCheckpoint, checkpoint, SIGNER } from './checkpoints.ts';
 import { Coverage } from './coverage.ts';
 import { Gateway, type Process, type Running } from './gateway.ts';
 import { Audit } from './invariants/audit.ts';
 import { Violation } from './invariants/violation.ts';
 import { PARSED, TARGETS } from './policies.ts';
-import { simulatedRandom } from './ports.ts';
+import { simulatedRandom, simulatedSigner } from './ports.ts';
 import { TENANT } from './principals.ts';
 import { Scheduler, settled, type World } from './scheduler.ts';
 import { shapeOf, type Narrowing, type Shape, type StepKind } from './shape.ts';
@@ -17,8 +19,6 @@ import { System } from './system.ts';
 import { Trace } from './trace.ts';
 import { Workload, type Operation } from './workload.ts';
 
-/** How long a lease lasts. */
-export const LEASE_MS = 15_000;
 const START = Date.UTC(2026, 0, 1);
 /** How far a clock may be off. */
 const OFF_MS_MAX = 9_000_000;
@@ -43,12 +43,15 @@ export class Simulation {
   readonly audit: Audit;
   readonly workload: Workload;
   readonly chance: Chance;
-  readonly store: OpenStore;
+  #store: OpenStore | undefined;
+  readonly seed: number;
   isStoppedByFile = false;
+  areClocksRight = true;
   steps = 0;
   #begun = 0;
 
   constructor(seed: number, narrowing: Narrowing) {
+    this.seed = seed;
     this.chance = new Chance(seed, 'world');
     const coverage = new Coverage();
     const world = {
@@ -73,13 +76,12 @@ export class Simulation {
     this.systems = this.shape.targets.map(
       ({ name, nature }) => new System(name, nature, rows, ports),
     );
-    const sequencer = createSequencer({ gateway: { id: 'sim' } });
-    this.store = openStore({
-      sequencer,
-      random: simulatedRandom(new Chance(seed, 'store')),
+    this.audit = new Audit({
+      systems: this.systems,
+      store: () => this.present,
+      coverage,
       now: () => world.now,
     });
-    this.audit = new Audit({ systems: this.systems, store: () => this.present, coverage });
     const parts = {
       seed,
       world,
@@ -87,7 +89,7 @@ export class Simulation {
       shape: this.shape,
       systems: this.systems,
       store: () => this.present,
-      listener: this.audit.heard,
+      audit: this.audit,
       isStoppedByFile: () => this.isStoppedByFile,
     };
     const names = ['A', 'B'].slice(0, this.shape.gateways);
@@ -101,7 +103,8 @@ export class Simulation {
   }
 
   get present(): Store {
-    return this.store.present;
+    if (this.#store === undefined) throw new Error('the store is not open yet');
+    return this.#store.present;
   }
 
   // ---- with faults
@@ -116,6 +119,11 @@ export class Simulation {
 
   /** What stands in the ledger before the first gateway starts. */
   async #found(): Promise<void> {
+    this.#store = await openStore({
+      sequencer: createSequencer({ gateway: { id: 'sim' } }),
+      random: simulatedRandom(new Chance(this.seed, 'store')),
+      now: () => this.world.now,
+    });
     const [first] = PARSED;
     if (first === undefined) throw new Error('there is a first policy');
     const { policy, text } = first.configuration;
@@ -152,11 +160,13 @@ export class Simulation {
       [canBegin ? steps.begin : 0, 'begin'],
       [ready > 0 ? steps.time : 3, 'time'],
       [steps.tick, 'tick'],
+      [running > 0 ? steps.renew : 0, 'renew'],
       [scheduler.strays.length > 0 ? steps.land : 0, 'land'],
       [steps.drift, 'drift'],
       [this.gateways.some(({ process }) => process !== null) ? steps.crash : 0, 'crash'],
       [this.gateways.some(({ isUp }) => !isUp) ? 3 : 0, 'restart'],
       [steps.skew, 'skew'],
+      [steps.checkpoint, 'checkpoint'],
     ]);
     await this.take(kind);
     await this.settle();
@@ -190,6 +200,8 @@ export class Simulation {
         );
       case 'tick':
         return this.tick(chance.pick(this.gateways));
+      case 'renew':
+        return this.renew(chance.pick(this.gateways));
       case 'land':
         await scheduler.land();
         return;
@@ -201,6 +213,8 @@ export class Simulation {
         return this.start(chance.pick(this.gateways));
       case 'skew':
         return this.#skew(chance.pick(this.gateways));
+      case 'checkpoint':
+        return this.checkpoint(chance.pick(this.gateways));
     }
   }
 
@@ -214,7 +228,8 @@ export class Simulation {
     const { chance } = this;
     const system = chance.pick(this.systems);
     const row = chance.pick(['a', 'b', 'c']);
-    const value = ['1', '2', '3'][chance.below(4)];
+    // Back to what it was: a late write may then find what it was measured on.
+    const value = chance.hits(0.4) ? system.former(row) : ['1', '2', '3'][chance.below(4)];
     if (!system.move(row, value)) return;
     this.world.trace.add(`. somebody sets ${system.name}.${row} to ${value ?? 'nothing'}`);
     this.world.coverage.reach('step', 'drift');
@@ -226,6 +241,7 @@ export class Simulation {
       [3, chance.between(-2_000, 2_000)],
       [1, chance.between(-7_200_000, 7_200_000)],
     ]);
+    this.areClocksRight = false;
     gateway.offsetMs = Math.max(-OFF_MS_MAX, Math.min(gateway.offsetMs + by, OFF_MS_MAX));
     this.world.trace.add(`. the clock of ${gateway.name} is set by ${by} ms`);
     this.world.coverage.reach('step', by < 0 ? 'clock back' : 'clock forward');
@@ -233,12 +249,9 @@ export class Simulation {
 
   #crash(gateway: Gateway): void {
     if (gateway.process === null) return;
-    for (const { what } of gateway.running) {
-      this.world.coverage.reach('crash', what.replace(/ .*/, ''));
-    }
     gateway.crash();
     // Whoever opens the file next finds what was committed, and nothing that was only remembered.
-    if (this.gateways.length === 1) this.store.reopen();
+    if (this.gateways.length === 1) this.#store?.reopen();
   }
 
   // ---- gateways
@@ -262,6 +275,26 @@ export class Simulation {
     const isTicking = [...gateway.running].some(({ what }) => what === 'tick');
     if (gate === undefined || isTicking) return;
     this.runGate(gateway, { what: 'tick', call: () => gate.tick() });
+  }
+
+  renew(gateway: Gateway): void {
+    const gate = gateway.process?.gate;
+    const isRenewing = [...gateway.running].some(({ what }) => what === 'renew');
+    if (gate === undefined || isRenewing) return;
+    this.runGate(gateway, { what: 'renew', call: () => gate.renew() });
+  }
+
+  checkpoint(gateway: Gateway): void {
+    const { process } = gateway;
+    if (process === null || !gateway.isUp) return;
+    const { world, scheduler, shape, audit } = this;
+    const signer = simulatedSigner(scheduler, process.caller, SIGNER, shape.fates.signer);
+    this.run(gateway, 'checkpoint', process.caller, async () => {
+      const note = await checkpoint(process.store, signer).catch(() => null);
+      if (note === null) return;
+      checkCheckpoint(note, (size) => audit.treeAt(size));
+      world.coverage.reach('step', 'checkpoint');
+    });
   }
 
   #begin(): void {

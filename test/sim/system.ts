@@ -67,6 +67,7 @@ export class System {
   readonly #receipts = new Map<WriteKey, 'applied' | 'void'>();
   readonly #open = new Map<string, Session>();
   readonly #ended = new Map<string, 'committed' | 'aborted'>();
+  readonly #former = new Map<string, string | undefined>();
   #count = 0;
 
   constructor(name: string, nature: Nature, rows: ReadonlyMap<string, string>, ports: SystemPorts) {
@@ -183,9 +184,15 @@ export class System {
   /** What somebody else does to a row; nothing while a transaction has it. */
   move(name: string, value: string | undefined): boolean {
     if (this.openSessions.some(({ rows }) => rows.includes(name))) return false;
+    this.#former.set(name, this.rows.get(name));
     if (value === undefined) this.rows.delete(name);
     else this.rows.set(name, value);
     return true;
+  }
+
+  /** What a row was before somebody else changed it. */
+  former(name: string): string | undefined {
+    return this.#former.get(name);
   }
 
   /** A person takes an effect back by hand. */

@@ -30,8 +30,19 @@ export class Heard implements Listener, Testimony {
     if (keys.length > 1) {
       // What comes before a segment that would do something else now is taken back.
       const whats = what === 'refused' ? [what, 'drifted'] : [what];
-      return [act.id, ...keys].some((key) => whats.some((each) => heard.has(`${key} ${each}`)));
+      const isHeard = [act.id, ...keys].some((key) =>
+        whats.some((each) => heard.has(`${key} ${each}`)),
+      );
+      // Before the intent of its own a segment surely had no effect.
+      const isBegun = keys.every(
+        (_key, index) => index === 0 || isNoted(act, `segment-${index + 1}`),
+      );
+      return isHeard || (what === 'refused' && !isBegun);
     }
     return (heard.get(`${act.id} ${what}`) ?? -1) >= attemptOf(act) - 1;
   }
+}
+
+function isNoted({ intents }: Act, name: string): boolean {
+  return intents.some(({ reference }) => reference?.split('/', 1)[0] === name);
 }

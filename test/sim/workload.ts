@@ -26,6 +26,8 @@ export interface WorkloadParts {
   readonly lookedAt: LookedAt;
 }
 
+/** How often another kind of operation is chosen, because there is nothing to do the first to. */
+const TRIES_MAX = 5;
 const ROWS: readonly string[] = ['a', 'b', 'c'];
 const VALUES: Weighted<string | null> = [
   [4, '1'],
@@ -48,8 +50,11 @@ export class Workload {
   next(): Operation | 'switch' | 'policy' | undefined {
     const { chance, shape } = this.#parts;
     const kinds = OPERATION_KINDS.map((kind) => [shape.workload[kind], kind] as const);
-    const kind = chance.weighted(kinds);
-    return this.make(kind);
+    for (let tries = 0; tries < TRIES_MAX; tries += 1) {
+      const made = this.make(chance.weighted(kinds));
+      if (made !== undefined) return made;
+    }
+    return undefined;
   }
 
   make(kind: OperationKind): Operation | 'switch' | 'policy' | undefined {

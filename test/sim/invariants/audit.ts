@@ -1,16 +1,23 @@
 /** Looks after each step whether all is as it must be. */
+import { isDeepStrictEqual } from 'node:util';
+import { openEntry } from '../../../src/ledger/entry.ts';
 import { leafHash } from '../../../src/ledger/tree.ts';
 import { createSequencer } from '../../../src/ledger/sequencer.ts';
 import { hexOf } from '../../../src/lib/bytes.ts';
 import { proposalId } from '../../../src/model/ids.ts';
-import type { Store, TreeState } from '../../../src/model/ports.ts';
+import type { State } from '../../../src/model/lifecycle.ts';
+import type { Claimed, LeaseClaim, ProposalPlace } from '../../../src/model/lease.ts';
+import type { Change, Commit, Store, TreeState } from '../../../src/model/ports.ts';
+import { begin, fold, type Proposal } from '../../../src/model/proposal.ts';
 import type { Coverage } from '../coverage.ts';
 import { TENANT } from '../principals.ts';
-import type { Scheduler } from '../scheduler.ts';
+import type { StoreWatch } from '../ports.ts';
+import type { Caller, Scheduler } from '../scheduler.ts';
 import type { System } from '../system.ts';
 import { Heard } from '../testimony.ts';
-import { attemptOf, isEnded, keysOf, type Act } from './act.ts';
+import { attemptOf, ENDED, keysOf, type Act } from './act.ts';
 import { opened } from './bodies.ts';
+import { LeaseWatch } from './lease-watch.ts';
 import { Model } from './model.ts';
 import { hold, Violation } from './violation.ts';
 
@@ -20,20 +27,25 @@ export interface AuditParts {
   readonly systems: readonly System[];
   readonly store: () => Store;
   readonly coverage: Coverage;
+  readonly now: () => number;
 }
 
-export class Audit {
+export class Audit implements StoreWatch {
   readonly model: Model;
   readonly heard: Heard;
   readonly #parts: AuditParts;
   readonly #push = createSequencer({ gateway: { id: 'audit' } });
   readonly #seen = new Map<System, number>();
   readonly #last = new Map<string, string>();
+  readonly #trees = new Map<number, TreeState>([[0, { size: 0, range: [] }]]);
   #tree: TreeState = { size: 0, range: [] };
+  readonly #leases: LeaseWatch;
+  readonly #answers: { readonly id: string; readonly end: State }[] = [];
   #bug: Violation | null = null;
 
   constructor(parts: AuditParts) {
     this.#parts = parts;
+    this.#leases = new LeaseWatch(parts.now);
     this.heard = new Heard(() => this.model.acts);
     this.model = new Model(this.heard, parts.coverage);
   }
@@ -46,8 +58,35 @@ export class Audit {
     return this.#tree.range.join();
   }
 
+  /** The tree as it was seen at the end of a commit. */
+  treeAt(size: number): TreeState | undefined {
+    return this.#trees.get(size);
+  }
+
+  /** Keeps in view who was let take what; what was asked and answered is of the port's types. */
+  carriedOut(caller: Caller, name: string, given: readonly unknown[], answer: unknown): void {
+    const [first, second, third] = given;
+    try {
+      switch (name) {
+        case 'commit':
+          return this.#leases.committed(caller, first as Change, answer as Commit);
+        case 'claim':
+          return this.#leases.claimed(caller, first as LeaseClaim, answer as readonly Claimed[]);
+        case 'renew':
+          return this.#leases.renewed(caller, second as readonly ProposalPlace[], Number(third));
+        case 'release':
+          return this.#leases.released(caller, second as readonly ProposalPlace[]);
+        case 'endLeases':
+          return this.#leases.ended(String(first));
+      }
+    } catch (error) {
+      this.bug(error, name);
+    }
+  }
+
   /** Something was thrown that nobody can do anything about. */
   bug(error: unknown, where: string): void {
+    if (error instanceof Violation) this.#bug ??= error;
     this.#bug ??= new Violation('bug', `${where} threw ${String(error)}`, { cause: error });
   }
 
@@ -57,15 +96,9 @@ export class Audit {
     const { state } = answer;
     const id = 'proposalId' in answer ? String(answer.proposalId) : '';
     this.#parts.coverage.reach('result', String(state));
-    const act = this.model.acts.get(id);
-    if (act !== undefined && isEnded(act) && act.state !== state && this.#bug === null) {
-      const isPast = state === 'waiting' || state === 'executing' || state === 'in_doubt';
-      if (!isPast)
-        this.#bug = new Violation(
-          'G5',
-          `${id} is ${act.state} and was said to be ${String(state)}`,
-        );
-    }
+    // What has not ended may have gone on while the answer was under way.
+    const end = ENDED.find((each) => each === state);
+    if (end !== undefined) this.#answers.push({ id, end });
     return `${id} ${String(state)}`;
   }
 
@@ -75,6 +108,12 @@ export class Audit {
       const seen = this.#seen.get(system) ?? 0;
       for (const booked of system.book.slice(seen)) this.model.effects.add(booked, this.model.acts);
       this.#seen.set(system, system.book.length);
+    }
+    for (const { id, end } of this.#answers.splice(0)) {
+      const state = this.model.acts.get(id)?.state;
+      hold('G5', state === undefined || state === end, () => {
+        return `${id} is ${String(state)}, and was said to be ${end}`;
+      });
     }
     if (this.#bug !== null) throw this.#bug;
   }
@@ -102,6 +141,7 @@ export class Audit {
         changed.add(act);
       }
     }
+    this.#trees.set(tree.size, this.#tree);
     hold('ledger', tree.range.join() === this.root, () => 'the tree is not that of the entries');
     for (const id of changed) await this.#checkRow(id);
   }
@@ -143,6 +183,36 @@ export class Audit {
       original?.compensatedBy !== null,
       () => `${compensates} was taken back, and does not say so`,
     );
+  }
+
+  /** Every record is what the product's own fold makes of the entries, however they are kept (G5). */
+  async checkFold(): Promise<void> {
+    const store = this.#parts.store();
+    const folded = new Map<string, Proposal>();
+    for (let from = 0; from < this.size; from += ENTRIES_READ_MAX) {
+      for (const entry of await store.entries(TENANT, from, ENTRIES_READ_MAX)) {
+        const id = proposalId(entry.act);
+        if (id === undefined) continue;
+        const body = openEntry(entry.leaf, entry.payloads);
+        const place = { act: id, tenant: TENANT, at: entry.at, index: entry.index };
+        const before = folded.get(id);
+        if (body.type === 'proposal') folded.set(id, begin(body, place));
+        else if (before !== undefined) folded.set(id, fold(before, body, place));
+      }
+    }
+    for (const [name, proposal] of folded) {
+      const id = proposalId(name);
+      const row = id && (await store.proposal(TENANT, id));
+      hold('G5', isDeepStrictEqual(row, proposal), () => `the row of ${name} is not its fold`);
+    }
+  }
+
+  /** When the first effect of a proposal that stands was, by the world's clock. */
+  effectAt(id: string): number | undefined {
+    const own = this.#parts.systems.flatMap(({ book }) =>
+      book.filter(({ key }) => key.startsWith(id)),
+    );
+    return own.length === 0 ? undefined : Math.min(...own.map(({ at }) => at));
   }
 
   /** How a proposal ended, as who looks at the targets sees it. */

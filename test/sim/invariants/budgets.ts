@@ -14,6 +14,9 @@ interface Line {
 
 export class Budgets {
   readonly #reserved = new Map<string, readonly Line[]>();
+  /** What was reserved for what in the end was applied, by the time of its first effect. */
+  readonly #applied = new Map<string, readonly Line[]>();
+  readonly #loosest = new Map<string, number>();
   readonly #spent: { readonly name: string; readonly amount: number; readonly at: number }[] = [];
 
   /** The proposals that hold a reservation. */
@@ -34,9 +37,37 @@ export class Budgets {
       );
     }
     this.#reserved.set(act.id, lines);
+    for (const { name, max } of lines) {
+      this.#loosest.set(name, Math.max(this.#loosest.get(name) ?? 0, max));
+    }
+  }
+
+  /**
+   * By the targets' own books: no stretch of a window's length has more in it than any policy let
+   * through. Holds where all clocks were right.
+   */
+  checkBooks(effectAt: (id: string) => number | undefined): void {
+    for (const [name, max] of this.#loosest) {
+      const taken = [...this.#applied].flatMap(([id, lines]) => {
+        const at = effectAt(id);
+        return lines.flatMap((line) =>
+          line.name === name && at !== undefined ? [{ ...line, at }] : [],
+        );
+      });
+      for (const last of taken) {
+        const within = taken.filter(({ at }) => at <= last.at && at > last.at - last.windowMs);
+        const sum = within.reduce((total, { amount }) => total + amount, 0);
+        hold(
+          'G7',
+          sum <= max,
+          () => `${sum} of ${name} took effect within its window, at most ${max}`,
+        );
+      }
+    }
   }
 
   settle(act: Act, at: number): void {
+    this.#applied.set(act.id, this.#reserved.get(act.id) ?? []);
     for (const { name, amount } of this.#reserved.get(act.id) ?? []) {
       this.#spent.push({ name, amount, at });
     }

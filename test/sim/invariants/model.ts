@@ -10,6 +10,7 @@ import { attemptOf, beginAct, isEnded, mayFollow, stepsOf, type Act } from './ac
 import type { EntryBody } from './bodies.ts';
 import { Budgets } from './budgets.ts';
 import { Effects } from './effects.ts';
+import { Repeats } from './repeats.ts';
 import { Stops } from './stops.ts';
 import { hold, Violation } from './violation.ts';
 
@@ -25,6 +26,7 @@ export class Model {
   readonly stops = new Stops();
   readonly budgets = new Budgets();
   readonly effects = new Effects();
+  readonly #repeats = new Repeats();
   readonly #testimony: Testimony;
   readonly #coverage: Coverage;
   /** The latest time that any entry has. */
@@ -46,7 +48,7 @@ export class Model {
         return;
       case 'policy':
         this.policyDigest = body.digest;
-        return;
+        return this.#repeats.inForce(figuresOf(body.digest));
       case 'freeze':
         this.#coverage.reach(
           'stop',
@@ -61,7 +63,7 @@ export class Model {
         const act = beginAct(id, body, at);
         this.acts.set(id, act);
         this.#coverage.reach('state', 'proposed');
-        return;
+        return this.#repeats.begin(act);
       }
       default:
         return this.#readNext(id, body, at);
@@ -109,6 +111,7 @@ export class Model {
   }
 
   #readDecision(act: Act, { result, decision, by }: Body<'decision'>, at: number): void {
+    const isFirst = act.decision === null;
     act.decision = decision;
     this.#coverage.reach('decision', decision.code);
     for (const { rule } of decision.findings)
@@ -118,6 +121,10 @@ export class Model {
       hold('G2', decision.policyDigest === this.policyDigest, () => {
         return `${act.id} is decided on by a policy that is not in force`;
       });
+    }
+    if (result === 'allow' || result === 'wait') {
+      const figures = figuresOf(this.policyDigest);
+      this.#repeats.decided(act, isFirst, this.acts.values(), at, figures);
     }
     switch (result) {
       case 'allow':

@@ -1,0 +1,74 @@
+/** Who carries on with which proposal, as the store let it (G8): whoever took it last, and only then another. */
+import type { OutcomeEntry } from '../../../src/model/entry.ts';
+import type { Claimed, LeaseClaim, ProposalPlace } from '../../../src/model/lease.ts';
+import type { Change, Commit } from '../../../src/model/ports.ts';
+import type { Caller } from '../scheduler.ts';
+import { hold } from './violation.ts';
+
+interface Held {
+  readonly caller: Caller;
+  /** By the store's clock. */
+  until: number;
+}
+
+export class LeaseWatch {
+  readonly #held = new Map<string, Held>();
+  readonly #now: () => number;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  committed(caller: Caller, change: Change, answer: Commit): void {
+    if (answer.kind !== 'committed') return;
+    for (const { act, entries } of change.acts) {
+      const outcome = entries.find((entry) => entry.type === 'outcome');
+      const isTaken = entries.some(({ type }) => type === 'intent');
+      if (isTaken) this.#take(caller, act, change.guard?.lease?.forMs ?? 0);
+      else if (outcome !== undefined) this.#settles(caller, act, outcome);
+    }
+    // What nobody carries on with is nobody's.
+    for (const { id, state } of answer.proposals) {
+      if (!['executing', 'in_doubt', 'stale'].includes(state)) this.#held.delete(id);
+    }
+  }
+
+  claimed(caller: Caller, { forMs }: LeaseClaim, claimed: readonly Claimed[]): void {
+    for (const { id } of claimed) this.#take(caller, id, forMs);
+  }
+
+  renewed(caller: Caller, places: readonly ProposalPlace[], forMs: number): void {
+    for (const { id } of places) {
+      const held = this.#held.get(id);
+      if (held?.caller === caller) held.until = this.#now() + forMs;
+    }
+  }
+
+  released(caller: Caller, places: readonly ProposalPlace[]): void {
+    for (const { id } of places) {
+      const held = this.#held.get(id);
+      if (held?.caller === caller) this.#held.delete(id);
+    }
+  }
+
+  /** Of a gateway that starts: what its former processes had is nobody's. */
+  ended(gateway: string): void {
+    for (const [id, held] of this.#held) {
+      if (held.caller.name.startsWith(gateway)) this.#held.delete(id);
+    }
+  }
+
+  #take(caller: Caller, id: string, forMs: number): void {
+    const before = this.#held.get(id);
+    const isFree = before === undefined || before.caller === caller || before.until <= this.#now();
+    hold('G8', isFree, () => `${caller.name} takes ${id}, which ${before?.caller.name} holds`);
+    this.#held.set(id, { caller, until: this.#now() + forMs });
+  }
+
+  #settles(caller: Caller, id: string, { attempt, resolved }: OutcomeEntry): void {
+    const holder = this.#held.get(id)?.caller;
+    const isOwn =
+      holder === undefined || holder === caller || resolved === 'person' || attempt === 0;
+    hold('G8', isOwn, () => `${caller.name} settles ${id}, which ${holder?.name} took over`);
+  }
+}
