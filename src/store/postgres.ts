@@ -40,6 +40,7 @@ import { LogReads } from './postgres/reads-log.ts';
 import { Reads } from './postgres/reads.ts';
 import { persistently } from './postgres/retry.ts';
 import type { Ask, Row } from './postgres/rows.ts';
+import { Sessions } from './postgres/session.ts';
 import type { Sealing } from './state/apply.ts';
 import { CommitQueue } from './state/queue.ts';
 import type { TenantCredential } from './state/tables.ts';
@@ -74,7 +75,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
 }
 
 class PostgresStore implements Store {
-  readonly #committing: pg.Pool;
+  readonly #committing: Sessions;
   readonly #reading: pg.Pool;
   readonly #queue: CommitQueue;
   readonly #reads: Reads;
@@ -88,9 +89,9 @@ class PostgresStore implements Store {
     const schema = quoted(place);
     const cache = new ProposalCache();
     const { committersMax } = CONNECTION_BOUNDS;
-    this.#committing = openPool(place, committersMax, { pipeline: true });
+    this.#committing = new Sessions(place, committersMax);
     this.#reading = openPool(place, Math.max(place.connectionsMax - committersMax, 1));
-    const within = { schema, cache, place, sealing };
+    const within = { schema, cache, place, sealing, known: new Set<TenantId>() };
     const commits = new Commits(this.#committing, within);
     this.#queue = new CommitQueue((changes) => commits.run(changes), {
       batchMax: BATCH_MAX,

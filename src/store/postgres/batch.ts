@@ -9,13 +9,13 @@
  *    that fail where the database is not as it was found.
  */
 import { strict as assert } from 'node:assert';
-import type pg from 'pg';
 import type { TenantId } from '../../model/ids.ts';
 import type { Change, Commit } from '../../model/ports.ts';
 import { applyChange, type Sealing } from '../state/apply.ts';
 import type { Settled } from '../state/queue.ts';
 import { EMPTY_LOG } from '../state/tables.ts';
-import { beginSql, lockKeys, type Place } from './connect.ts';
+import { texts } from './arrays.ts';
+import { lockKeys, type Place } from './connect.ts';
 import { loadQueries } from './load.ts';
 import type { LoadQuery, Within } from './load-query.ts';
 import { nothingLoaded, type Loaded } from './loaded.ts';
@@ -23,6 +23,7 @@ import { newer, SCHEMA_VERSION } from './migrate.ts';
 import { notifyQuery } from './notify.ts';
 import { isRefusal } from './problem.ts';
 import { integerOf, integerOrNull, tenantOf, textOf, type Row } from './rows.ts';
+import type { Session, Statement } from './session.ts';
 import { Stage } from './stage.ts';
 import type { WriteQuery } from './table.ts';
 import type { ProposalRow } from './tables.ts';
@@ -32,6 +33,8 @@ import { writeQueries } from './write.ts';
 export interface BatchSetting extends Within {
   readonly place: Place;
   readonly sealing: Sealing;
+  /** Tenants that have a row to lock, as far as this process has seen. */
+  readonly known: Set<TenantId>;
 }
 
 /** A batch that was carried out in memory. */
@@ -60,7 +63,7 @@ export class Unanswered extends Error {
  * locked, or cannot be. Throws where that fails: then nothing of it will be written.
  */
 export async function carryOut(
-  client: pg.ClientBase,
+  session: Session,
   setting: BatchSetting,
   changes: readonly Change[],
   locked: () => void,
@@ -68,8 +71,8 @@ export async function carryOut(
   const wanted = wantedBy(changes, setting.sealing.sequencer);
   const loaded = nothingLoaded();
   const queries = loadQueries(setting, wanted, loaded);
-  const lock = lockAll(client, setting, wanted, loaded).finally(locked);
-  await answered([lock, ...queries.map((query) => load(client, query))]);
+  const lock = lockAll(session, setting, wanted, loaded).finally(locked);
+  await answered([lock, ...queries.map((query) => load(session, query))]);
   const stage = new Stage(loaded);
   const settled = changes.map((change) => settle(stage, setting.sealing, change));
   const { queries: writes, proposals } = writeQueries(setting.schema, stage);
@@ -80,21 +83,21 @@ export async function carryOut(
     leafHash: first.entry.leafHash,
   };
   if (writes.length === 0) {
-    await client.query('ROLLBACK');
+    await session.rollback();
     return { settled, proposals, evidence };
   }
   return {
     settled,
     proposals,
     evidence,
-    write: () => write(client, [...writes, ...notifyQuery(setting.place, proposals)]),
+    write: () => write(session, [...writes, ...notifyQuery(setting.place, proposals)]),
   };
 }
 
 /** Throws `Unanswered` where it may have been committed; after any other throw it was not. */
-async function write(client: pg.ClientBase, queries: readonly WriteQuery[]): Promise<void> {
-  const sent = queries.map(({ text, values }) => client.query(text, [...values]));
-  const commit = client.query('COMMIT');
+async function write(session: Session, queries: readonly WriteQuery[]): Promise<void> {
+  const sent = queries.map((query) => session.ask(query));
+  const commit = session.commit();
   const writes = await Promise.allSettled(sent);
   const [end] = await Promise.allSettled([commit]);
   const refused = writes.find((each) => each.status === 'rejected' && isRefusal(each.reason));
@@ -126,49 +129,65 @@ function settle(stage: Stage, sealing: Sealing, change: Change): Settled {
   }
 }
 
-async function load(client: pg.ClientBase, query: LoadQuery): Promise<void> {
-  const { rows } = await client.query<Row>(query.text, [...query.values]);
+async function load(session: Session, query: LoadQuery): Promise<void> {
+  const { rows } = await session.ask(query);
   for (const row of rows) query.take(row);
   query.done?.();
 }
 
+/** Sends what locks the tenants; the answers of all come before those of what is sent behind it. */
 async function lockAll(
-  client: pg.ClientBase,
-  { place, schema }: BatchSetting,
+  session: Session,
+  { place, schema, known }: BatchSetting,
   { tenants, guarded, stopsAll }: Wanted,
   loaded: Loaded,
 ): Promise<void> {
-  // Names of tenants are letters, digits and hyphens.
-  const names = tenants.map((tenant) => `'${tenant}'`);
   const stop = lockKeys(place, 'stop');
-  const stops = [
-    ...(stopsAll ? [`SELECT pg_advisory_xact_lock(${stop})`] : []),
-    ...(!stopsAll && guarded.length > 0 ? [`SELECT pg_advisory_xact_lock_shared(${stop})`] : []),
+  const values = [texts(tenants)];
+  const missing = tenants.filter((tenant) => !known.has(tenant));
+  const sent = [
+    session.begin(),
+    ...(stopsAll
+      ? [session.ask({ text: `SELECT pg_advisory_xact_lock(${stop})`, values: [] })]
+      : []),
+    ...(!stopsAll && guarded.length > 0
+      ? [session.ask({ text: `SELECT pg_advisory_xact_lock_shared(${stop})`, values: [] })]
+      : []),
+    ...(missing.length > 0 ? [session.ask(beginLogs(schema, missing))] : []),
   ];
-  const statements = [
-    beginSql(),
-    ...stops,
-    `INSERT INTO ${schema}.logs (tenant) VALUES (${names.join('), (')}) ON CONFLICT DO NOTHING`,
-    `SELECT tenant, size, range, latest_at,
-       (SELECT max(version) FROM ${schema}.schema_versions) AS version
-     FROM ${schema}.logs WHERE tenant IN (${names.join(', ')}) ORDER BY tenant FOR UPDATE`,
-  ];
-  // Of several statements the driver gives a list of results.
-  const results: unknown = await client.query(statements.join(';\n'));
-  const last: unknown = Array.isArray(results) ? results.at(-1) : undefined;
-  for (const row of rowsOf(last)) {
-    const version = integerOf(row, 'version');
-    if (version > SCHEMA_VERSION) throw newer(place, version);
-    const tenant = tenantOf(row);
-    loaded.heads.set(tenant, { tenant, head: headOf(row) });
+  const heads = session.ask({
+    text: `
+      SELECT tenant, size, range, latest_at FROM ${schema}.logs
+      WHERE tenant = ANY ($1::text[]) ORDER BY tenant FOR UPDATE`,
+    values,
+  });
+  // Behind the lock: a schema is brought up to date under a lock of all tenants.
+  const versions = session.ask({
+    text: `SELECT max(version) AS version FROM ${schema}.schema_versions`,
+    values: [],
+  });
+  await answered([...sent, heads, versions]);
+  const [row] = (await versions).rows;
+  const version = integerOf(row ?? {}, 'version');
+  if (version > SCHEMA_VERSION) throw newer(place, version);
+  for (const each of (await heads).rows) {
+    const tenant = tenantOf(each);
+    loaded.heads.set(tenant, { tenant, head: headOf(each) });
+    // One that was only just begun goes with the transaction, where nothing is committed.
+    if (each['latest_at'] !== null) known.add(tenant);
   }
   assert(loaded.heads.size === tenants.length, 'every tenant is locked');
 }
 
-function rowsOf(result: unknown): readonly Row[] {
-  const rows: unknown = typeof result === 'object' && result && 'rows' in result ? result.rows : [];
-  // What the driver makes of rows.
-  return Array.isArray(rows) ? (rows as readonly Row[]) : [];
+/** A row for each tenant that has none; in their order, in which others wait for them. */
+function beginLogs(schema: string, tenants: readonly TenantId[]): Statement {
+  return {
+    text: `
+      INSERT INTO ${schema}.logs (tenant)
+      SELECT w.tenant FROM unnest($1::text[]) AS w (tenant) ORDER BY w.tenant
+      ON CONFLICT DO NOTHING`,
+    values: [texts(tenants)],
+  };
 }
 
 function headOf(row: Row): typeof EMPTY_LOG {

@@ -4,14 +4,20 @@
  * A batch rejects only where nothing of it was written, or where the server stayed away so long that
  * nobody could look; the message then says that it is not known.
  */
-import type pg from 'pg';
 import type { Change } from '../../model/ports.ts';
 import type { Settled } from '../state/queue.ts';
 import { Unanswered, carryOut, type BatchSetting, type Carried, type Evidence } from './batch.ts';
-import { beginSql } from './connect.ts';
-import { isAboutStorage, isAway, isWorthAgain, storageProblem, unreachable } from './problem.ts';
+import {
+  isAboutStorage,
+  isAway,
+  isOfPreparing,
+  isWorthAgain,
+  storageProblem,
+  unreachable,
+} from './problem.ts';
 import { pausing } from './retry.ts';
-import { hexOf, type Row } from './rows.ts';
+import { hexOf } from './rows.ts';
+import type { Sessions } from './session.ts';
 
 const RETRY_BOUNDS = {
   /** How long a batch waits for a server that has only just gone away. */
@@ -23,15 +29,15 @@ const RETRY_BOUNDS = {
 } as const;
 
 export class Commits {
-  readonly #pool: pg.Pool;
+  readonly #sessions: Sessions;
   readonly #setting: BatchSetting;
   /** Resolves when the batch before has locked its tenants: later ones are then behind it. */
   #turn: Promise<void> = Promise.resolve();
   /** Since when no server has answered, by `performance.now()`. */
   #awaySince: number | undefined;
 
-  constructor(pool: pg.Pool, setting: BatchSetting) {
-    this.#pool = pool;
+  constructor(sessions: Sessions, setting: BatchSetting) {
+    this.#sessions = sessions;
     this.#setting = setting;
   }
 
@@ -73,10 +79,10 @@ export class Commits {
   }
 
   #mayTryAgain(error: unknown, again: number): boolean {
+    if (isOfPreparing(error)) this.#sessions.prepareNothing();
     if (isWorthAgain(error)) return again < RETRY_BOUNDS.againMax;
     if (!isAway(error)) return false;
-    // Who answers next may be another server, to which not all came that was committed.
-    this.#setting.cache.forget();
+    this.#forget();
     this.#awaySince ??= performance.now();
     return performance.now() - this.#awaySince < RETRY_BOUNDS.awayMs;
   }
@@ -104,15 +110,15 @@ export class Commits {
     changes: readonly Change[],
     locked: () => void,
   ): Promise<Carried | (Carried & { readonly unanswered: unknown })> {
-    const client = await this.#pool.connect();
+    const session = await this.#sessions.lend();
     let carried: Carried | undefined;
     try {
-      carried = await carryOut(client, this.#setting, changes, locked);
+      carried = await carryOut(session, this.#setting, changes, locked);
       await carried.write?.();
-      client.release();
+      session.done('reuse');
       return carried;
     } catch (error) {
-      client.release(true);
+      session.done('close');
       if (carried !== undefined && error instanceof Unanswered) {
         return { ...carried, unanswered: error };
       }
@@ -122,7 +128,7 @@ export class Commits {
 
   /** Whether the batch was committed. One without entries may be carried out twice, to the same end. */
   async #look({ evidence }: Carried): Promise<boolean> {
-    this.#setting.cache.forget();
+    this.#forget();
     if (evidence === undefined) return false;
     const until = performance.now() + RETRY_BOUNDS.lookingMs;
     for (let again = 0; ; again += 1) {
@@ -141,22 +147,31 @@ export class Commits {
     }
   }
 
+  /** Who answers next may be another server, to which not all came that was committed. */
+  #forget(): void {
+    this.#setting.cache.forget();
+    this.#setting.known.clear();
+  }
+
   /** Waits for the tenant's lock, which the transaction holds until it is committed or taken back. */
   async #isThere({ tenant, index, leafHash }: Evidence): Promise<boolean> {
     const { schema } = this.#setting;
-    const client = await this.#pool.connect();
+    const session = await this.#sessions.lend();
     try {
-      await client.query(beginSql());
-      await client.query(`SELECT FROM ${schema}.logs WHERE tenant = $1 FOR UPDATE`, [tenant]);
-      const { rows } = await client.query<Row>(
-        `SELECT leaf_hash FROM ${schema}.entries WHERE tenant = $1 AND entry_index = $2`,
-        [tenant, index],
-      );
-      await client.query('ROLLBACK');
-      client.release();
+      await session.begin();
+      await session.ask({
+        text: `SELECT FROM ${schema}.logs WHERE tenant = $1 FOR UPDATE`,
+        values: [tenant],
+      });
+      const { rows } = await session.ask({
+        text: `SELECT leaf_hash FROM ${schema}.entries WHERE tenant = $1 AND entry_index = $2`,
+        values: [tenant, index],
+      });
+      await session.rollback();
+      session.done('reuse');
       return rows[0] !== undefined && hexOf(rows[0], 'leaf_hash') === leafHash;
     } catch (error) {
-      client.release(true);
+      session.done('close');
       throw error;
     }
   }

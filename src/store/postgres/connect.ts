@@ -116,26 +116,36 @@ function clientConfig(url: Secret): pg.PoolConfig {
   };
 }
 
+export const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE';
+
 /**
  * Begins a transaction for which it does not matter what role, database or pooler have set. `limitMs`
  * for locks and statements, where it is not as usual; 0 is none.
  */
 export function beginSql({ limitMs }: { readonly limitMs?: number } = {}): string {
+  return `${BEGIN}; ${settingsSql('transaction', limitMs)}`;
+}
+
+/** Sets what commits need, for the session or for the transaction that is open. */
+export function settingsSql(scope: 'session' | 'transaction', limitMs?: number): string {
   const settings = {
     lock_timeout: limitMs ?? CONNECTION_BOUNDS.lockTimeoutMs,
     statement_timeout: limitMs ?? CONNECTION_BOUNDS.statementTimeoutMs,
     idle_in_transaction_session_timeout: CONNECTION_BOUNDS.idleInTransactionMs,
+    // A plan is made once, of tables that may be empty then: it goes by the indexes all the same.
+    plan_cache_mode: 'force_generic_plan',
+    enable_seqscan: 'off',
+    jit: 'off',
   };
+  const isLocal = scope === 'transaction';
   const set = Object.entries(settings).map(
-    ([name, value]) => `set_config('${name}', '${value}', true)`,
+    ([name, value]) => `set_config('${name}', '${value}', ${isLocal})`,
   );
   // Stronger settings than `on` stay.
   const synced = `set_config('synchronous_commit', CASE
     WHEN current_setting('synchronous_commit') IN ('off', 'local') THEN 'on'
-    ELSE current_setting('synchronous_commit') END, true)`;
-  return `
-    BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-    SELECT ${[...set, synced, "set_config('jit', 'off', true)"].join(', ')}`;
+    ELSE current_setting('synchronous_commit') END, ${isLocal})`;
+  return `SELECT ${[...set, synced].join(', ')}`;
 }
 
 /** Runs `work` in a transaction; a throw leaves nothing of it. */

@@ -4,7 +4,7 @@ import type pg from 'pg';
 import type { ProposalId, TenantId } from '../../model/ids.ts';
 import { ignore, openClient, type Place } from './connect.ts';
 import { channelOf, parseNotice } from './notify.ts';
-import type { Row } from './rows.ts';
+import { isDirect } from './session.ts';
 
 export type ChangesListener = (tenant: TenantId, ids: readonly ProposalId[]) => void;
 
@@ -71,10 +71,4 @@ export class Listening {
       await client.end().catch(ignore);
     }
   }
-}
-
-/** Whether the server's own process is the one that the connection was begun with. */
-async function isDirect(client: pg.Client): Promise<boolean> {
-  const { rows } = await client.query<Row>('SELECT pg_backend_pid() AS pid');
-  return 'processID' in client && client.processID === rows[0]?.['pid'];
 }

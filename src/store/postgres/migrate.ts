@@ -35,6 +35,8 @@ export async function migrate(
       const next = migrations[version];
       if (next === undefined) return true;
       await client.query(`SET LOCAL search_path TO ${quoted(place)}`);
+      // Gateways that run find the new version behind this lock, and none is in the middle of a commit.
+      if (version > 0) await client.query('LOCK TABLE logs IN ACCESS EXCLUSIVE MODE');
       await client.query(next);
       await client.query('INSERT INTO schema_versions (version, digest) VALUES ($1, $2)', [
         version + 1,

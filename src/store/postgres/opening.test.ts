@@ -240,7 +240,7 @@ describe('versions', () => {
     const place = placeOf({ url: server().postgres.url(), schema: server().newSchema() });
     const client = new pg.Client({ connectionString: server().postgres.url() });
     await client.connect();
-    const first = 'CREATE TABLE first (a integer)';
+    const first = 'CREATE TABLE logs (a integer)';
     const broken = 'CREATE TABLE second (a integer); SELECT 1 / 0';
     await assert.rejects(migrate(client, place, [first, broken]), /division by zero/);
     const tables = async (): Promise<readonly string[]> => {
@@ -251,10 +251,10 @@ describe('versions', () => {
       );
       return rows.map(({ relname }) => relname);
     };
-    assert.deepEqual(await tables(), ['first', 'schema_versions']);
+    assert.deepEqual(await tables(), ['logs', 'schema_versions']);
     await migrate(client, place, [first, 'CREATE TABLE second (a integer)']);
     await migrate(client, place, [first, 'CREATE TABLE second (a integer)']);
-    assert.deepEqual(await tables(), ['first', 'schema_versions', 'second']);
+    assert.deepEqual(await tables(), ['logs', 'schema_versions', 'second']);
     await client.end();
   });
 });

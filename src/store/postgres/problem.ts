@@ -6,6 +6,9 @@ import { Problem } from '../../model/problem.ts';
 /** Serialization failure, deadlock, lock not available, cancelled: another try may well succeed. */
 const AGAIN: readonly string[] = ['40001', '40P01', '55P03', '57014'];
 
+/** A statement was prepared on another connection than it is asked on. */
+const PREPARED: readonly string[] = ['26000', '42P05'];
+
 /** The server ends the connection, or has no room for one: it goes down, starts, or has too many. */
 const AWAY: readonly string[] = [
   '25P03',
@@ -62,7 +65,12 @@ export function isRefusal(error: unknown): boolean {
 
 /** Reports whether the same transaction may succeed at another try. */
 export function isWorthAgain(error: unknown): boolean {
-  return AGAIN.includes(codeOf(error) ?? '');
+  return AGAIN.includes(codeOf(error) ?? '') || isOfPreparing(error);
+}
+
+/** Reports whether a connection that was taken for one of the server's is a pooler's. */
+export function isOfPreparing(error: unknown): boolean {
+  return PREPARED.includes(codeOf(error) ?? '');
 }
 
 /** Reports whether there was no server to answer, or one that ended the connection. */

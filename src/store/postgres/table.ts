@@ -85,12 +85,17 @@ export function given<Row>(columns: readonly Column<Row>[], as = 'w', from = 1):
  */
 export function expecting(
   count: number,
-  statement: string,
+  { text: statement, values }: WriteQuery,
   withOthers: readonly string[] = [],
-): string {
-  return `
-    WITH ${[...withOthers, `written AS (${statement} RETURNING 1)`].join(', ')}
-    SELECT 1 / (CASE WHEN count(*) = ${count} THEN 1 ELSE 0 END) FROM written`;
+): WriteQuery {
+  const written = `written AS (${statement} RETURNING 1)`;
+  return {
+    text: `
+      WITH ${[...withOthers, written].join(', ')}
+      SELECT 1 / (CASE WHEN count(*) = ($${values.length + 1}::bigint[])[1] THEN 1 ELSE 0 END)
+      FROM written`,
+    values: [...values, bigints([count])],
+  };
 }
 
 /** `window` is a word of SQL, and `range` nearly one. */

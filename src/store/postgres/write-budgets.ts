@@ -128,17 +128,15 @@ function reserveWrites(
       <= line.most
     ON CONFLICT (tenant, proposal, budget, scope, measure, "window")
     DO UPDATE SET amount = excluded.amount`;
+  const values = [
+    ...LINE_COLUMNS.map((column) => column.array(lines)),
+    ...rows.map((column) => column.array(reserved)),
+  ];
   return [
-    {
-      text: expecting(reserved.length, insertion, [
-        `line AS (SELECT * FROM ${given(LINE_COLUMNS)})`,
-        `own AS (SELECT * FROM ${given(rows, 'o', LINE_COLUMNS.length + 1)})`,
-      ]),
-      values: [
-        ...LINE_COLUMNS.map((column) => column.array(lines)),
-        ...rows.map((column) => column.array(reserved)),
-      ],
-    },
+    expecting(reserved.length, { text: insertion, values }, [
+      `line AS (SELECT * FROM ${given(LINE_COLUMNS)})`,
+      `own AS (SELECT * FROM ${given(rows, 'o', LINE_COLUMNS.length + 1)})`,
+    ]),
   ];
 }
 

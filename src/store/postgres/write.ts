@@ -84,16 +84,14 @@ function headWrites(schema: string, heads: readonly Moved[]): readonly WriteQuer
     bigint('latest_at', (each) => of(each).latestAt),
   ];
   return [
-    {
-      // The lock lets nobody move a head in between; this holds where it does not.
-      text: expecting(
-        heads.length,
-        `UPDATE ${schema}.logs AS l
-         SET size = w.size, range = w.range, latest_at = w.latest_at FROM ${given(columns)}
-         WHERE l.tenant = w.tenant AND l.size = w.size_before`,
-      ),
+    // The lock lets nobody move a head in between; this holds where it does not.
+    expecting(heads.length, {
+      text: `
+        UPDATE ${schema}.logs AS l
+        SET size = w.size, range = w.range, latest_at = w.latest_at FROM ${given(columns)}
+        WHERE l.tenant = w.tenant AND l.size = w.size_before`,
       values: columns.map((column) => column.array(heads)),
-    },
+    }),
   ];
 }
 
