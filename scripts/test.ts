@@ -7,7 +7,7 @@ import { globSync } from 'node:fs';
 import { constants } from 'node:os';
 import { sep } from 'node:path';
 
-const FILES = ['src', 'support', 'test', 'demo', 'bench', 'conformance'].map(
+const FILES = ['src', 'support', 'test', 'demo', 'bench', 'conformance', 'crash'].map(
   (root) => `${root}/**/*.test.ts`,
 );
 const CONCURRENCY = 2;

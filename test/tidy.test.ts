@@ -108,7 +108,7 @@ function typesIn(source: string): string {
 
 const ANY = /(?<!\.)\bany\b(?!\s*\??:)/;
 
-const all = files(['{src,test,demo,bench,support,scripts,conformance}/**/*.ts']);
+const all = files(['{src,test,demo,bench,support,scripts,conformance,crash}/**/*.ts']);
 const product = all.filter((file) => file.startsWith('src/') && !file.endsWith('.test.ts'));
 
 describe('the source tree', () => {

@@ -1,0 +1,59 @@
+/** A disk that takes no more: the limits of the system on a process stand for it. */
+import { execFile } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import type { Fault, Scene } from './fault.ts';
+
+const run = promisify(execFile);
+
+/** How much may be written until the disk is full, at most. */
+const ROOM_BYTES = 200_000;
+const FULL_MS = 1_000;
+
+/** Files grow so far and no further; a write can end in its middle. */
+export const storeFull: Fault = {
+  about: 'files of a gateway and its store can grow no further, from some byte on',
+  stores: ['sqlite'],
+  gateways: 1,
+  strike: (scene) => {
+    const log = `${join(scene.installation.folder, 'data', 'store.sqlite')}-wal`;
+    const room = scene.lot.below(ROOM_BYTES);
+    return limited(scene, () => statSync(log).size + room);
+  },
+};
+
+export const storeReadOnly: Fault = {
+  about: 'nothing of a gateway can be written to its disk',
+  stores: ['sqlite'],
+  gateways: 1,
+  strike: (scene) => limited(scene, () => 0),
+};
+
+/**
+ * Limits the size of files for a time, and starts the gateway again: a store that a disk has let down
+ * stops until its file was read anew.
+ */
+async function limited(scene: Scene, bytes: () => number): Promise<void> {
+  const { installation, lot, moment, trouble } = scene;
+  const gateway = lot.pickOf(installation.gateways);
+  const limit = async (size: string): Promise<void> => {
+    if (gateway.pid === undefined) return;
+    // The hard limit stays: nobody needs a right to lift the soft one again.
+    await run('prlimit', ['--pid', String(gateway.pid), `--fsize=${size}:`]);
+  };
+  const isKilled = lot.once(2);
+  await moment();
+  await limit(String(bytes()));
+  await trouble();
+  await pause(lot.below(FULL_MS));
+  await limit('unlimited');
+  if (isKilled) {
+    await gateway.kill();
+    scene.killed();
+  } else {
+    await gateway.stop();
+  }
+  await gateway.start();
+}

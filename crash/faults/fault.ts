@@ -1,0 +1,43 @@
+import type { Installation } from '../installation.ts';
+import type { Lane, StoreKind } from '../lane.ts';
+import type { Lot } from '../lot.ts';
+
+export const FAULT_NAMES = [
+  'kill',
+  'kill-in-commit',
+  'freeze',
+  'target-killed',
+  'target-cut',
+  'store-full',
+  'store-read-only',
+] as const;
+export type FaultName = (typeof FAULT_NAMES)[number];
+
+/** Where a fault strikes. */
+export interface Scene {
+  readonly lot: Lot;
+  readonly lane: Lane;
+  readonly installation: Installation;
+  /** Resolves at a moment of the load that the lot chooses. */
+  moment(): Promise<void>;
+  /** Resolves once the next call of a client came to nothing, or the load is over. */
+  trouble(): Promise<void>;
+  /** Resolves once the load is over. */
+  readonly over: Promise<void>;
+  /** Counts a process that was killed. */
+  killed(): void;
+}
+
+export interface Fault {
+  /** One sentence for people. */
+  readonly about: string;
+  /** The stores that it can befall. */
+  readonly stores: readonly StoreKind[];
+  /** How many gateways it takes at least. */
+  readonly gateways: number;
+  /**
+   * Does harm while the load goes on, and takes it away again: once it resolves nothing is in the
+   * way of anything, and every gateway answers.
+   */
+  strike(scene: Scene): Promise<void>;
+}

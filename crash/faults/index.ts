@@ -1,0 +1,15 @@
+import { storeFull, storeReadOnly } from './disk.ts';
+import type { Fault, FaultName } from './fault.ts';
+import { freeze } from './freeze.ts';
+import { kill, killInCommit } from './kill.ts';
+import { targetCut, targetKilled } from './target.ts';
+
+export const FAULTS: Readonly<Record<FaultName, Fault>> = {
+  kill,
+  'kill-in-commit': killInCommit,
+  freeze,
+  'target-killed': targetKilled,
+  'target-cut': targetCut,
+  'store-full': storeFull,
+  'store-read-only': storeReadOnly,
+};

@@ -1,0 +1,73 @@
+/** Gateways that end without a word. */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Gateway } from '../gateway.ts';
+import type { Lot } from '../lot.ts';
+import type { Fault, Scene } from './fault.ts';
+
+/** In one start of so many the gateway is killed again before, or soon after, it answers. */
+const KILLED_IN_START = 6;
+const START_MS = 1_500;
+
+export const kill: Fault = {
+  about:
+    'kill -9 of a gateway, or of several at once, at a random time, at times again as it starts',
+  stores: ['sqlite', 'postgres'],
+  gateways: 1,
+  async strike(scene) {
+    const { installation, lot } = scene;
+    const struck = someOf(lot, installation.gateways);
+    const plans = struck.map((gateway) => ({ gateway, lot: lot.fork(`${gateway.number}`) }));
+    await scene.moment();
+    await Promise.all(plans.map((plan) => killAndStart(scene, plan)));
+  },
+};
+
+/** Kills the gateway just as a governed write of its own commits in the target. */
+export const killInCommit: Fault = {
+  about: 'kill -9 while the COMMIT of a write is under way: its request, or its reply, is lost',
+  stores: ['sqlite', 'postgres'],
+  gateways: 1,
+  async strike(scene) {
+    const { installation, lane, lot } = scene;
+    const index = lot.below(installation.gateways.length);
+    const gateway = installation.gateways[index];
+    const ways = lane.ways[index];
+    if (gateway === undefined || ways === undefined) throw new Error('each gateway has its ways');
+    const lost = lot.pick(['request', 'reply'] as const);
+    await scene.moment();
+    const struck = Promise.withResolvers<void>();
+    ways.target.atCommit(lost, () => {
+      const killed = gateway.kill();
+      scene.killed();
+      killed.then(struck.resolve, struck.reject);
+    });
+    await Promise.race([struck.promise, scene.over]);
+    ways.target.disarm();
+    if (!gateway.isRunning) await gateway.start();
+  },
+};
+
+function someOf(lot: Lot, gateways: readonly Gateway[]): readonly Gateway[] {
+  const count = lot.between(1, gateways.length);
+  const first = lot.below(gateways.length);
+  return Array.from(
+    { length: count },
+    (_, each) => gateways[(first + each) % gateways.length],
+  ).flatMap((gateway) => gateway ?? []);
+}
+
+async function killAndStart(
+  scene: Scene,
+  { gateway, lot }: { readonly gateway: Gateway; readonly lot: Lot },
+): Promise<void> {
+  await gateway.kill();
+  scene.killed();
+  while (lot.once(KILLED_IN_START)) {
+    const start = gateway.start().catch(() => undefined);
+    await pause(lot.below(START_MS));
+    await gateway.kill();
+    scene.killed();
+    await start;
+  }
+  await gateway.start();
+}

@@ -1,0 +1,141 @@
+/** One round: a load, a fault in the midst of it, then all is quiet, and everything is looked at. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { folderReader } from '../src/ledger/folder.ts';
+import { verifyLedger } from '../src/ledger/verify.ts';
+import type { BudgetView } from '../src/client/index.ts';
+import { audit, type Wrong } from './audit/audit.ts';
+import { readEffects } from './audit/effects.ts';
+import { publishedSize, readPublished, type PublishedState } from './audit/log.ts';
+import { ask } from './database.ts';
+import type { FaultName } from './faults/fault.ts';
+import { FAULTS } from './faults/index.ts';
+import type { Installation } from './installation.ts';
+import { Journal } from './journal.ts';
+import { startLoad } from './load.ts';
+import { Lot } from './lot.ts';
+import { chooseWrites, counterId, COUNTERS } from './writes.ts';
+
+export interface Round {
+  /** From 0 within its installation. */
+  readonly number: number;
+  readonly fault: FaultName;
+  readonly seed: number;
+}
+
+export interface RoundReport {
+  readonly round: Round;
+  readonly kills: number;
+  readonly proposals: number;
+  readonly effects: number;
+  /** Calls of clients that came to nothing and were made again. */
+  readonly again: number;
+  /** How its proposals ended: `applied allowed` and so on, counted. */
+  readonly ends: Readonly<Record<string, number>>;
+  readonly wrongs: readonly Wrong[];
+}
+
+const CLIENTS = 8;
+const WRITES_EACH = 3;
+/** How long what a fault left open may stay open: a lease, a few ticks, and a machine that is slow. */
+const OPEN_MS = 90_000;
+const LOOK_MS = 40;
+/** A moment comes after so many answers, and then so many milliseconds. */
+const MOMENT_ANSWERS = Math.floor(CLIENTS * WRITES_EACH * 0.8);
+const MOMENT_MS = 25;
+
+/** Plays a round on an installation of which everything was right before. */
+export async function playRound(installation: Installation, round: Round): Promise<RoundReport> {
+  const lot = new Lot(round.seed);
+  const { lane } = installation;
+  await makeCounters(lane.database('shop'), round.number);
+  const writes = chooseWrites(lot.fork('writes'), {
+    round: round.number,
+    clients: CLIENTS,
+    each: WRITES_EACH,
+  });
+  const journal = new Journal(writes.flat());
+  const timing = lot.fork('moment');
+  let kills = 0;
+  const load = startLoad(installation.doors, writes, journal);
+  const strike = FAULTS[round.fault].strike({
+    lot: lot.fork('fault'),
+    lane,
+    installation,
+    over: load.over,
+    trouble: () => journal.trouble(),
+    moment: async () => {
+      await journal.reached(timing.below(MOMENT_ANSWERS));
+      await pause(timing.below(MOMENT_MS));
+    },
+    killed: () => {
+      kills += 1;
+    },
+  });
+  await Promise.all([strike, load.over]);
+  const { log, budgets } = await quiet(installation);
+  const effects = await readEffects(lane);
+  const wrongs = [
+    ...audit({ journal, log, effects, budgets }),
+    ...(await ledgerWrongs(installation)),
+  ];
+  const own = [...log.proposals.values()].filter(({ run }) => run === `round-${round.number}`);
+  const marks = [...new Set(own.map(({ mark }) => mark ?? ''))];
+  const standing = (found: ReadonlyMap<string, number>): number =>
+    marks.reduce((sum, mark) => sum + (found.get(mark) ?? 0), 0);
+  const ends = Object.groupBy(own, ({ state, code }) => `${state} ${code}`);
+  return {
+    round,
+    kills,
+    proposals: own.length,
+    effects: standing(effects.shop) + standing(effects.books),
+    again: journal.again,
+    ends: Object.fromEntries(Object.entries(ends).map(([end, of]) => [end, of?.length ?? 0])),
+    wrongs,
+  };
+}
+
+async function makeCounters(url: string, round: number): Promise<void> {
+  const rows = Array.from({ length: COUNTERS }, (_, each) => `(${counterId(round, each)}, 0, '')`);
+  await ask(url, `INSERT INTO counters (id, value, marks) VALUES ${rows.join(', ')}`);
+}
+
+interface Quiet {
+  readonly log: PublishedState;
+  readonly budgets: readonly BudgetView[];
+}
+
+/** Waits until everything has ended or waits for people, and all of it is published. */
+async function quiet(installation: Installation): Promise<Quiet> {
+  const [door] = installation.doors;
+  if (door === undefined) throw new Error('there is no gateway to ask');
+  const client = door.client('olga');
+  const deadline = performance.now() + OPEN_MS;
+  const isLate = (): boolean => performance.now() > deadline;
+  for (;;) {
+    const open = await client.list({ state: OPEN, limit: 1 });
+    if (open.items.length > 0 && !isLate()) {
+      await pause(LOOK_MS);
+      continue;
+    }
+    const { ledger } = await client.gatewayStatus();
+    while ((await publishedSize(installation.log)) < ledger.size && !isLate()) await pause(LOOK_MS);
+    const log = await readPublished(installation.log);
+    const budgets = (await client.budgets()).items;
+    const after = await client.gatewayStatus();
+    // What came in between would make the two differ.
+    if (after.ledger.size === log.size || isLate()) return { log, budgets };
+  }
+}
+
+const OPEN = ['proposed', 'assessed', 'allowed', 'executing', 'stale', 'in_doubt'] as const;
+
+async function ledgerWrongs({ log }: Installation): Promise<readonly Wrong[]> {
+  const vkey = await readFile(join(log, 'vkey'), 'utf8');
+  const report = await verifyLedger({ reader: folderReader(log), vkey });
+  return report.findings.map(({ code, index, message }) => ({
+    kind: 'ledger' as const,
+    about: `${code} at entry ${index}: ${message}`,
+  }));
+}

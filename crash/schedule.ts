@@ -1,0 +1,40 @@
+import type { FaultName } from './faults/fault.ts';
+import { FAULT_NAMES } from './faults/fault.ts';
+import { FAULTS } from './faults/index.ts';
+import type { StoreKind } from './lane.ts';
+import { Lot } from './lot.ts';
+import type { Round } from './round.ts';
+
+export interface Plan {
+  readonly gateways: number;
+  readonly store: StoreKind;
+  /** These alone, in turn; of none: kills, and after every tenth another fault. */
+  readonly only: readonly FaultName[];
+}
+
+/** How many rounds one installation lives, beside the faults between them. */
+export const ROUNDS_EACH = 20;
+const KILLS_BETWEEN = 10;
+
+/** The faults that can befall such an installation. */
+export function possibleFaults({ gateways, store }: Omit<Plan, 'only'>): readonly FaultName[] {
+  return FAULT_NAMES.filter(
+    (name) => FAULTS[name].stores.includes(store) && FAULTS[name].gateways <= gateways,
+  );
+}
+
+/** The rounds of an installation, by its seed: `rounds` of them, and the faults between. */
+export function roundsOf(seed: number, rounds: number, plan: Plan): readonly Round[] {
+  const lot = new Lot(seed);
+  const others = possibleFaults(plan).filter((name) => name !== 'kill');
+  const faults: FaultName[] = [];
+  for (let each = 0; each < rounds; each += 1) {
+    faults.push(plan.only[(seed + each) % plan.only.length] ?? 'kill');
+    const isTenth = (each + 1) % KILLS_BETWEEN === 0;
+    // Seeds that follow each other go through all of them.
+    const turn = seed * (ROUNDS_EACH / KILLS_BETWEEN) + Math.floor(each / KILLS_BETWEEN);
+    const other = others[turn % others.length];
+    if (plan.only.length === 0 && isTenth && other !== undefined) faults.push(other);
+  }
+  return faults.map((fault, number) => ({ number, fault, seed: lot.below(2 ** 32) }));
+}
