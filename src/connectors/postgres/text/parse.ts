@@ -14,7 +14,10 @@ export const PARSE_BOUNDS = {
   textBytesMax: 65_536,
   stackMb: 64,
   heapMb: 512,
-  timeoutMs: 500,
+  /** After so long a thread is asked what it uses, and may use as much again of its own time. */
+  threadMs: 500,
+  /** However little of it was the thread's: a machine can be busy, and refuses nothing for that. */
+  timeoutMs: 10_000,
   /** Texts up to this many bytes have a thread of their own: only longer ones can take long. */
   shortBytesMax: 4_096,
   /** The parser's time grows with the square of it. */
@@ -148,6 +151,18 @@ function sizeOf(key: string, answer: Judged): number {
   return key.length + (answer.kind === 'accepted' ? (answer.tree?.length ?? 0) : 0);
 }
 
+/** A request that a thread is at for longer than most take in all. */
+interface Overdue {
+  readonly worker: Worker;
+  readonly waiting: Waiting;
+  /** What the thread had used when that was found. */
+  readonly before: NodeJS.CpuUsage;
+  readonly endsAt: number;
+}
+
+/** How often one that is nearly over its bound is looked at. */
+const LOOK_MS_MIN = 20;
+
 class ParserThread {
   #worker: Worker | null = null;
   #isReady = false;
@@ -188,8 +203,36 @@ class ParserThread {
     if (next === undefined) return;
     this.#current = next;
     worker.ref();
-    this.#timer = setTimeout(() => this.#fall(), PARSE_BOUNDS.timeoutMs);
+    const endsAt = performance.now() + PARSE_BOUNDS.timeoutMs;
+    this.#timer = setTimeout(() => {
+      // Most are never asked: it takes the thread a moment to say.
+      worker.cpuUsage().then(
+        (before) => this.#look({ worker, waiting: next, before, endsAt }),
+        () => this.#fallWith(next),
+      );
+    }, PARSE_BOUNDS.threadMs);
     worker.postMessage(next.request);
+  }
+
+  /** Throws the thread away where it is over its bounds, else looks again when it can be. */
+  async #look(overdue: Overdue): Promise<void> {
+    const { worker, waiting, before, endsAt } = overdue;
+    try {
+      const { user, system } = await worker.cpuUsage(before);
+      const usedMs = (user + system) / 1_000;
+      const leftMs = Math.min(PARSE_BOUNDS.threadMs - usedMs, endsAt - performance.now());
+      // The answer may have come meanwhile, while the machine or this thread had other things to do.
+      if (this.#current !== waiting) return;
+      if (leftMs <= 0) this.#fall();
+      else this.#timer = setTimeout(() => void this.#look(overdue), Math.max(leftMs, LOOK_MS_MIN));
+    } catch {
+      this.#fallWith(waiting);
+    }
+  }
+
+  /** As `#fall`, where the thread is still at that request. */
+  #fallWith(waiting: Waiting): void {
+    if (this.#current === waiting) this.#fall();
   }
 
   #start(): Worker {
