@@ -29,6 +29,7 @@ import { report, reportUsage, type Shell } from './shell.ts';
 import { addShow } from './show.ts';
 import { addStatus } from './status.ts';
 import { addStop } from './stop.ts';
+import { addStore } from './store.ts';
 import { addTrace } from './trace.ts';
 import { addUp } from './up.ts';
 import { addUpload } from './upload.ts';
@@ -89,6 +90,7 @@ function buildProgram(shell: Shell, usage: string[]): Command {
   addAdd(program, shell);
   addDoctor(program, shell);
   addUp(program, shell);
+  addStore(program, shell);
   addAgent(program, shell);
   addPerson(program, shell);
   addPolicy(program, shell);

@@ -49,8 +49,7 @@ export interface GroundOptions extends StoreWish {
  */
 export async function openGround(options: GroundOptions): Promise<Ground> {
   const configuration = await loadConfiguration(options.configPath);
-  const tenant = tenantId(configuration.tenant);
-  assert(tenant !== undefined, 'the schema of the file lets only tenant names through');
+  const tenant = tenantOf(configuration);
   const folder = dataFolder(options.dataFolder);
   const random = systemRandom;
   const clock = wallClock(options.now);
@@ -83,17 +82,25 @@ export async function openGround(options: GroundOptions): Promise<Ground> {
   }
 }
 
+/** The tenant that a configuration is of. */
+export function tenantOf(configuration: Configuration): TenantId {
+  const tenant = tenantId(configuration.tenant);
+  assert(tenant !== undefined, 'the schema of the file lets only tenant names through');
+  return tenant;
+}
+
 /** Two stores of one installation would be two ledgers under one key. */
 async function checkPlace({ kind, where }: StoreChoice, folder: DataFolder): Promise<void> {
   const hasOwn = await exists(folder.store);
+  const move = await readMove(folder);
   if (kind === 'postgres') {
-    if (!hasOwn) return;
+    // A crash may have kept the old store from getting its other name.
+    if (!hasOwn || move?.state === 'moved') return;
     throw new Problem(
       'store-unusable',
       `\`${folder.path}\` has a store of its own, in \`${folder.store}\`; move it to ${where} with \`writegate store migrate --from sqlite\`, or name another data folder with --dir`,
     );
   }
-  const move = await readMove(folder);
   if (move !== undefined) {
     const what =
       move.state === 'moved'

@@ -2,7 +2,7 @@
  * Files that agents send ahead of a write: kept for a day in the data folder, 0600, by owner and content.
  * An upload has no effect: nothing is proposed with it, and no ledger tells of it until a write names it.
  */
-import { createHash, hash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat, utimes, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,6 +14,7 @@ import {
   answerOf,
   emptyUpload,
   hashIn,
+  ownerKey,
   overFile,
   overOwner,
   UPLOAD_BOUNDS,
@@ -33,8 +34,7 @@ export function openFolderUploads(
   bounds: UploadBounds = UPLOAD_BOUNDS,
 ): UploadStore {
   const inFlight = new Map<string, OwnerInFlight>();
-  const folderOf = (owner: string): string =>
-    join(folder, hash('sha256', owner, 'hex').slice(0, 32));
+  const folderOf = (owner: string): string => join(folder, ownerKey(owner));
   return {
     async put(owner, content) {
       const place = folderOf(owner);

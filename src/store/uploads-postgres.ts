@@ -11,6 +11,7 @@ import {
   answerOf,
   emptyUpload,
   hashIn,
+  ownerKey,
   overFile,
   overOwner,
   UPLOAD_BOUNDS,
@@ -26,7 +27,8 @@ export function openPostgresUploads(
   const table = new BlobTable({ ...ports, kind: 'upload' });
   const { now } = ports;
   return {
-    async put(owner, content) {
+    async put(name, content) {
+      const owner = ownerKey(name);
       const used = await table.usage(owner);
       if (used.files >= bounds.ownerFilesMax) throw overOwner(bounds);
       const blob = await table.begin(owner);
@@ -52,9 +54,10 @@ export function openPostgresUploads(
         throw error;
       }
     },
-    async open(id, owner) {
+    async open(id, name) {
       const sha256 = hashIn(id);
-      const found = sha256 === undefined ? undefined : await table.find({ owner, name: sha256 });
+      const at = sha256 === undefined ? undefined : { owner: ownerKey(name), name: sha256 };
+      const found = at && (await table.find(at));
       if (found === undefined || found.keptAt < now() - bounds.keptMs) return undefined;
       return uploadOf(table, found);
     },

@@ -1,4 +1,5 @@
 /** Files that agents send ahead of a write, wherever they are kept. */
+import { hash } from 'node:crypto';
 import type { UploadAnswer } from '../model/api.ts';
 import type { Uploads } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
@@ -25,6 +26,11 @@ export interface UploadStore extends Uploads {
 
 /** As `UPLOAD_BOUNDS`; tests hand in smaller ones. */
 export type UploadBounds = { readonly [Name in keyof typeof UPLOAD_BOUNDS]: number };
+
+/** What an owner is called where uploads are kept: any name may be one, and none is told there. */
+export function ownerKey(owner: string): string {
+  return hash('sha256', owner, 'hex').slice(0, 32);
+}
 
 /** Reads the content's hash out of an id; undefined where it is none. */
 export function hashIn(id: string): string | undefined {

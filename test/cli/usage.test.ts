@@ -37,6 +37,7 @@ const COMMANDS = [
   ['add', 'postgres'],
   ['doctor'],
   ['up'],
+  ['store', 'migrate'],
   ['agent', 'add'],
   ['agent', 'list'],
   ['agent', 'revoke'],
