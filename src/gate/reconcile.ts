@@ -1,5 +1,11 @@
 import type { OutcomeEntry } from '../model/entry.ts';
-import type { ApplyRequest, Compensated, ProbeAnswer, TargetRefusal } from '../model/ports.ts';
+import type {
+  ApplyAnswer,
+  ApplyRequest,
+  Compensated,
+  Guarantee,
+  ProbeAnswer,
+} from '../model/ports.ts';
 import type { Proposal } from '../model/proposal.ts';
 import type { Carrier } from './carrier.ts';
 import {
@@ -7,6 +13,7 @@ import {
   attemptBack,
   conclude,
   settle,
+  type Attempted,
   type Executed,
   type ExecutePorts,
 } from './execute.ts';
@@ -19,9 +26,10 @@ import { isGoingBack } from './progress.ts';
  * 1. The target is asked. What took effect is applied, whatever the policy says today.
  * 2. "Absent" is not proof while a request may still be under way. Where the target itself refuses
  *    a second effect and the decision still holds, the same key is tried again.
- * 3. A second attempt that is refused says nothing about the first, which may still be under way.
- *    Then, and where the decision no longer holds, the key is fenced: the target makes sure that
- *    it never takes effect.
+ * 3. A second attempt that is refused says nothing about the first, which may still be under way. Then,
+ *    and where the decision no longer holds, the key is fenced: the target makes sure that it never
+ *    takes effect. The same goes for one that met a moved world, unless the target said so within a
+ *    transaction that had the key. For a key that is fenced no plan is made anew: that ends it.
  * 4. Anything else stays in doubt, for the next round or a named human (G4).
  * 5. What another gateway has taken over is left to it: neither tried, nor fenced, nor taken back.
  *
@@ -49,12 +57,20 @@ export async function reconcile(
     if (again !== null) {
       const tried = await attempt(ports, again, { compensated: recovery.compensated }, signal);
       const { proposal: present, answer } = tried;
-      if (answer?.kind !== 'refused') return conclude(ports, present, answer, 'recovery');
+      if (!isOfItsOwn(answer, guarantee)) return conclude(ports, present, answer, 'recovery');
       return learnt(ports, present, await probe(ports, present, true, signal), answer);
     }
   }
   if (!recovery.isHeld()) return { kind: 'settled', proposal };
   return learnt(ports, proposal, await probe(ports, proposal, true, signal));
+}
+
+/** Says that an attempt had no effect, and nothing of one before it. */
+type OfItsOwn = Exclude<ApplyAnswer, { kind: 'applied' }>;
+
+function isOfItsOwn(answer: Attempted['answer'], guarantee: Guarantee): answer is OfItsOwn {
+  if (answer?.kind === 'refused') return true;
+  return answer?.kind === 'drifted' && guarantee !== 'transactional';
 }
 
 export interface Recovery {
@@ -107,17 +123,20 @@ async function learnt(
   ports: ExecutePorts,
   proposal: Proposal,
   found: ProbeAnswer,
-  refusal: TargetRefusal | null = null,
+  against: OfItsOwn | null = null,
 ): Promise<Executed> {
-  if (refusal !== null && found.kind === 'absent' && found.fenced) {
-    return conclude(ports, proposal, refusal, 'recovery');
+  if (against?.kind === 'refused' && found.kind === 'absent' && found.fenced) {
+    return conclude(ports, proposal, against, 'recovery');
   }
   const outcome = ((): OutcomeEntry | null => {
     if (found.kind === 'applied') return appliedOutcome(proposal, 'recovery', found);
     if (found.kind === 'absent' && found.fenced) {
-      const reason =
-        'the attempt was interrupted before it took effect, and the target was told to refuse it for good; propose it again if it is still wanted';
-      return outcomeOf(proposal, 'recovery', { status: 'refused', code: 'interrupted', reason });
+      const [code, what] =
+        against === null
+          ? (['interrupted', 'the attempt was interrupted before it took effect'] as const)
+          : (['plan-drifted', 'the target changed since the plan was made'] as const);
+      const reason = `${what}, and the target was told to refuse it for good; propose it again if it is still wanted`;
+      return outcomeOf(proposal, 'recovery', { status: 'refused', code, reason });
     }
     if (proposal.state === 'in_doubt') return null;
     const reason = 'whether the write took effect is not known yet; the target is asked again';

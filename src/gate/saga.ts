@@ -139,11 +139,16 @@ export class Saga {
     const answer = await this.#attempt(segment, request, signal).catch(() => null);
     if (answer === null) return this.#silent(segment, done);
     if (answer.kind === 'applied' || !wasTried) return answer;
-    // A first attempt may be measured anew; else it speaks for itself alone, not for the one before.
-    if (answer.kind === 'drifted' && isFirst) return answer;
+    // A first attempt may be measured anew, where the target said so within a transaction that had the
+    // key; else it speaks for itself alone, not for the one before.
+    const isProof = answer.kind === 'drifted' && segment.target.guarantee === 'transactional';
+    if (isProof && isFirst) return answer;
     const fenced = await this.#probe(segment, 'there', request, signal, true);
     if (fenced.kind === 'applied') return { ...fenced, earlier: true };
-    return fenced.kind === 'absent' && fenced.fenced ? answer : this.#silent(segment, done);
+    if (fenced.kind !== 'absent' || !fenced.fenced) return this.#silent(segment, done);
+    // For a key that is fenced no plan is made anew.
+    if (answer.kind !== 'drifted' || !isFirst) return answer;
+    return interrupted('it was interrupted before it took effect, and its target changed since');
   }
 
   /** Fenced where the target does not itself refuse a second effect: then it is not tried again. */

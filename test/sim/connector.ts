@@ -15,14 +15,15 @@ import type { WriteKey } from '../../src/model/ids.ts';
 import type { Weighted } from './chance.ts';
 import { OPERATIONS, refusal } from './plan.ts';
 import type { Caller, Fate, Scheduler } from './scheduler.ts';
-import type { Session, System } from './system.ts';
+import { FENCED, type Earlier, type Session, type System } from './system.ts';
 
 /** Told what a gateway was told about a key: what an outcome may rest on. */
 export interface Listener {
   told(caller: Caller, key: WriteKey, what: Told): void;
 }
 
-export type Told = 'applied' | 'refused' | 'drifted' | 'fenced' | 'absent';
+/** `sent`: something that may take effect is on its way, and nothing was heard of it yet. */
+export type Told = 'sent' | 'applied' | 'refused' | 'drifted' | 'fenced' | 'absent';
 
 export interface ConnectorParts {
   readonly system: System;
@@ -57,7 +58,9 @@ export function openConnector(parts: ConnectorParts): Target {
     ...(nature.steps ? { steps: true } : {}),
     plan: (request) => wire.plan(request),
     ...(nature.holds ? { hold: (request: HoldRequest) => wire.hold(request) } : {}),
-    apply: (request) => (nature.journals ? wire.applyByReference(request) : wire.apply(request)),
+    // Only within a transaction that has the key is an answer about every attempt.
+    apply: (request) =>
+      nature.guarantee === 'transactional' ? wire.applyWithin(request) : wire.apply(request),
     probe: (request) => wire.probe(request),
     close: () => Promise.resolve(),
   };
@@ -80,8 +83,8 @@ class Wire {
 
   async hold(request: HoldRequest): Promise<Held | TargetRefusal | null> {
     const begun = await this.#begin(request);
-    if (begun === 'earlier') return null;
-    if (isRefusal(begun)) {
+    if (begun.kind === 'earlier') return null;
+    if (begun.kind === 'refused') {
       this.#tell(request.key, 'refused');
       return begun;
     }
@@ -109,19 +112,21 @@ class Wire {
   async apply(request: ApplyRequest): Promise<ApplyAnswer> {
     const { system } = this.#parts;
     const isReady = () => system.isFree(request.key, request);
+    this.#tell(request.key, 'sent');
     const answer = await this.#send({ what: `write ${request.key}`, isReady }, () =>
       system.write(request),
     );
-    this.#tell(request.key, answer.kind);
+    const isFenced = answer.kind === 'refused' && answer.reason === FENCED;
+    this.#tell(request.key, isFenced ? 'fenced' : answer.kind);
     return answer;
   }
 
-  /** The reference is durable before the transaction is asked to be kept. */
-  async applyByReference(request: ApplyRequest): Promise<ApplyAnswer> {
+  /** In a transaction; of a target that journals the reference is durable before it is kept. */
+  async applyWithin(request: ApplyRequest): Promise<ApplyAnswer> {
     const { key } = request;
     const begun = await this.#begin(request);
-    if (begun === 'earlier') throw new Error('a target that journals knows no keys');
-    if (isRefusal(begun)) {
+    if (begun.kind === 'earlier') return this.#earlier(key, begun);
+    if (begun.kind === 'refused') {
       this.#tell(key, 'refused');
       return begun;
     }
@@ -142,6 +147,13 @@ class Wire {
     return this.#keep(key, reference);
   }
 
+  #earlier(key: WriteKey, { receipt }: Earlier): ApplyAnswer {
+    this.#tell(key, receipt === 'void' ? 'fenced' : 'applied');
+    if (receipt === 'void') return refusal('target-refused', FENCED, true);
+    const none = { effects: null, evidence: null };
+    return { kind: 'applied', reference: `ref-${key}`, ...none, earlier: true };
+  }
+
   async probe(request: ProbeRequest): Promise<ProbeAnswer> {
     const { system } = this.#parts;
     const { key, fence } = request;
@@ -154,7 +166,7 @@ class Wire {
   }
 
   /** Where no answer comes the connection is given up, and with it what it may have begun. */
-  async #begin(request: HoldRequest): Promise<Session | 'earlier' | TargetRefusal> {
+  async #begin(request: HoldRequest): Promise<Session | Earlier | TargetRefusal> {
     const { system, scheduler, caller, fates } = this.#parts;
     const begun: Session[] = [];
     const asked = {
@@ -165,7 +177,7 @@ class Wire {
     try {
       return await this.#send(asked, () => {
         const answer = system.begin(request);
-        if (answer !== 'earlier' && !isRefusal(answer)) {
+        if (answer.kind === 'begun') {
           begun.push(answer);
           // Who begins and dies leaves it open until the target notices.
           scheduler.afterCrash(caller, {
@@ -184,6 +196,7 @@ class Wire {
 
   async #keep(key: WriteKey, reference: string): Promise<ApplyAnswer> {
     const { system } = this.#parts;
+    this.#tell(key, 'sent');
     try {
       const isKept = await this.#send({ what: `keep ${key} ${reference}` }, () =>
         system.keep(reference),
@@ -239,8 +252,4 @@ class Wire {
   #tell(key: WriteKey, what: Told): void {
     this.#parts.listener.told(this.#parts.caller, key, what);
   }
-}
-
-function isRefusal(answer: Session | TargetRefusal): answer is TargetRefusal {
-  return 'kind' in answer;
 }

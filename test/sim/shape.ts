@@ -164,7 +164,7 @@ export function shapeOf(chance: Chance, names: readonly string[], narrowing: Nar
         [1, 'slow'],
       ]),
     },
-    busy: fault('busy', 0.05),
+    busy: fault('busy', 0.1),
     steps: {
       begin: 2,
       time: often('time', 0.7),

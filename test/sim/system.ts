@@ -16,6 +16,9 @@ import type {
 } from '../../src/model/ports.ts';
 import { planOn, put, refusal, rowsOf, type Planned } from './plan.ts';
 
+/** Why a key that was fenced is refused: that is proof for every attempt. */
+export const FENCED = 'the key was fenced';
+
 /** What a target can. */
 export interface Nature {
   readonly guarantee: Guarantee;
@@ -45,11 +48,18 @@ export interface Booked {
 
 /** A transaction that is open. */
 export interface Session {
+  readonly kind: 'begun';
   readonly reference: string;
   readonly key: WriteKey;
   readonly rows: readonly string[];
   readonly planned: Extract<Planned, { kind: 'planned' }>;
   readonly operation: string;
+}
+
+/** What a key has that was tried before. */
+export interface Earlier {
+  readonly kind: 'earlier';
+  readonly receipt: 'applied' | 'void';
 }
 
 export interface SystemPorts {
@@ -103,13 +113,15 @@ export class System {
   }
 
   /** Carries out a write and keeps its transaction open; `earlier` where the key was tried before. */
-  begin(request: HoldRequest): Session | 'earlier' | Exclude<Planned, { kind: 'planned' }> {
+  begin(request: HoldRequest): Session | Earlier | Exclude<Planned, { kind: 'planned' }> {
     if (this.#ports.isBusy()) return refusal('target-busy', 'the target is busy');
-    if (this.nature.dedups && this.#receipts.has(request.key)) return 'earlier';
+    const receipt = this.#receipts.get(request.key);
+    if (this.nature.dedups && receipt !== undefined) return { kind: 'earlier', receipt };
     const planned = planOn(this.rows, request);
     if (planned.kind === 'refused') return planned;
     this.#count += 1;
     const session: Session = {
+      kind: 'begun',
       reference: `${this.name}-${this.#count}`,
       key: request.key,
       rows: rowsOf(request),
@@ -141,7 +153,7 @@ export class System {
     const { key } = request;
     if (this.#ports.isBusy()) return refusal('target-busy', 'the target is busy');
     const receipt = this.#receipts.get(key);
-    if (receipt === 'void') return refusal('target-refused', 'the key was fenced', true);
+    if (receipt === 'void') return refusal('target-refused', FENCED, true);
     if (receipt === 'applied' && this.nature.dedups) return this.#applied(key, true);
     const planned = planOn(this.rows, request);
     if (planned.kind === 'refused') return planned;

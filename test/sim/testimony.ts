@@ -5,41 +5,70 @@ import type { Testimony } from './invariants/model.ts';
 import type { Listener, Told } from './connector.ts';
 import type { Caller } from './scheduler.ts';
 
-export class Heard implements Listener, Testimony {
+/** Of one key: in which attempt each was heard last, and how many messages nothing was heard of. */
+interface Heard {
+  readonly last: Map<Told, number>;
+  silent: number;
+}
+
+export class Hearsay implements Listener, Testimony {
   readonly #acts: () => ReadonlyMap<string, Act>;
-  /** By proposal: what was heard of which key, in which attempt. */
-  readonly #heard = new Map<string, Map<string, number>>();
+  readonly #heard = new Map<string, Heard>();
 
   constructor(acts: () => ReadonlyMap<string, Act>) {
     this.#acts = acts;
   }
 
   told(_caller: Caller, key: string, what: Told): void {
-    const { id } = wayOf(key);
-    const act = this.#acts().get(id);
-    const heard = this.#heard.get(id) ?? new Map<string, number>();
-    heard.set(`${key} ${what}`, act === undefined ? 0 : attemptOf(act));
-    this.#heard.set(id, heard);
+    const act = this.#acts().get(wayOf(key).id);
+    const heard = this.#of(key);
+    heard.last.set(what, act === undefined ? 0 : attemptOf(act));
+    switch (what) {
+      case 'sent':
+        heard.silent += 1;
+        return;
+      case 'refused':
+      case 'drifted':
+        // Of what was sent last; what was sent before it may still arrive.
+        heard.silent = Math.max(heard.silent - 1, 0);
+        return;
+      case 'applied':
+      case 'fenced':
+        heard.silent = 0;
+        return;
+      case 'absent':
+        return;
+    }
   }
 
-  /** Of a chain: applied is what every segment is; any of them may have refused, in any attempt. */
-  has(act: Act, what: 'applied' | 'refused' | 'fenced' | 'drifted'): boolean {
-    const heard = this.#heard.get(act.id) ?? new Map<string, number>();
+  has(act: Act, what: 'applied' | 'refused' | 'drifted'): boolean {
     const keys = keysOf(act);
-    if (what === 'applied') return keys.every((key) => heard.has(`${key} applied`));
-    if (keys.length > 1) {
-      // What comes before a segment that would do something else now is taken back.
-      const whats = what === 'refused' ? [what, 'drifted'] : [what];
-      const isHeard = [act.id, ...keys].some((key) =>
-        whats.some((each) => heard.has(`${key} ${each}`)),
-      );
-      // Before the intent of its own a segment surely had no effect.
-      const isBegun = keys.every(
-        (_key, index) => index === 0 || isNoted(act, `segment-${index + 1}`),
-      );
-      return isHeard || (what === 'refused' && !isBegun);
-    }
-    return (heard.get(`${act.id} ${what}`) ?? -1) >= attemptOf(act) - 1;
+    if (what === 'applied') return keys.every((key) => this.#of(key).last.has('applied'));
+    if (keys.length > 1) return this.#hasChain(act, keys, what);
+    const { last, silent } = this.#of(act.id);
+    if (silent > 0) return false;
+    const whats: readonly Told[] = what === 'refused' ? ['refused', 'fenced'] : [what];
+    return whats.some((each) => (last.get(each) ?? -1) >= attemptOf(act) - 1);
+  }
+
+  /** Any segment may have been refused, in any attempt; or have been left alone. */
+  #hasChain(act: Act, keys: readonly string[], what: 'refused' | 'drifted'): boolean {
+    // What comes before a segment that would do something else now is taken back.
+    const whats: readonly Told[] = what === 'refused' ? ['refused', 'fenced', 'drifted'] : [what];
+    const isHeard = [act.id, ...keys].some((key) =>
+      whats.some((each) => this.#of(key).last.has(each)),
+    );
+    // Before the intent of its own a segment surely had no effect.
+    const isBegun = keys.every(
+      (_key, index) => index === 0 || isNoted(act, `segment-${index + 1}`),
+    );
+    return isHeard || (what === 'refused' && !isBegun);
+  }
+
+  #of(key: string): Heard {
+    const heard = this.#heard.get(key) ?? { last: new Map<Told, number>(), silent: 0 };
+    this.#heard.set(key, heard);
+    return heard;
   }
 }
 

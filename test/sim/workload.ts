@@ -242,7 +242,8 @@ export class Workload {
   /** People say how it ended once nothing of it moves any more, and what they say is true. */
   #resolve(): Operation | undefined {
     const { lookedAt } = this.#parts;
-    const found = this.#one((act) => act.state === 'in_doubt' && lookedAt(act) !== undefined);
+    const isOpen = ({ state }: Act): boolean => state === 'in_doubt' || state === 'executing';
+    const found = this.#one((act) => isOpen(act) && lookedAt(act) !== undefined);
     const outcome = found && lookedAt(found.act);
     if (found === undefined || outcome === undefined) return undefined;
     return {

@@ -14,14 +14,15 @@ import { TENANT } from '../principals.ts';
 import type { StoreWatch } from '../ports.ts';
 import type { Caller, Scheduler } from '../scheduler.ts';
 import type { System } from '../system.ts';
-import { Heard } from '../testimony.ts';
+import { Hearsay } from '../testimony.ts';
 import { attemptOf, ENDED, keysOf, type Act } from './act.ts';
 import { opened } from './bodies.ts';
 import { LeaseWatch } from './lease-watch.ts';
 import { Model } from './model.ts';
-import { hold, Violation } from './violation.ts';
+import { hold, INVARIANTS, Violation } from './violation.ts';
 
 const ENTRIES_READ_MAX = 100;
+const USES_READ_MAX = 1_000;
 
 export interface AuditParts {
   readonly systems: readonly System[];
@@ -32,7 +33,7 @@ export interface AuditParts {
 
 export class Audit implements StoreWatch {
   readonly model: Model;
-  readonly heard: Heard;
+  readonly heard: Hearsay;
   readonly #parts: AuditParts;
   readonly #push = createSequencer({ gateway: { id: 'audit' } });
   readonly #seen = new Map<System, number>();
@@ -46,7 +47,7 @@ export class Audit implements StoreWatch {
   constructor(parts: AuditParts) {
     this.#parts = parts;
     this.#leases = new LeaseWatch(parts.now);
-    this.heard = new Heard(() => this.model.acts);
+    this.heard = new Hearsay(() => this.model.acts);
     this.model = new Model(this.heard, parts.coverage);
   }
 
@@ -86,8 +87,7 @@ export class Audit implements StoreWatch {
 
   /** Something was thrown that nobody can do anything about. */
   bug(error: unknown, where: string): void {
-    if (error instanceof Violation) this.#bug ??= error;
-    this.#bug ??= new Violation('bug', `${where} threw ${String(error)}`, { cause: error });
+    this.#bug ??= violationOf(error, where);
   }
 
   /** What a caller was told is what the ledger says. */
@@ -123,11 +123,10 @@ export class Audit implements StoreWatch {
     const tree = await store.tree(TENANT);
     if (tree.size === this.#tree.size) return;
     const changed = new Set<string>();
+    let isBudgetMoved = false;
     while (this.#tree.size < tree.size) {
       const entries = await store.entries(TENANT, this.#tree.size, ENTRIES_READ_MAX);
       hold('ledger', entries.length > 0, () => 'the ledger has fewer entries than its tree');
-      // A commit has one time: what budgets count by is known before its first entry.
-      for (const { at } of entries) this.model.latestAt = Math.max(this.model.latestAt, at);
       for (const entry of entries) {
         const { act, index, at, leaf } = entry;
         const { body, previous } = opened(entry);
@@ -139,11 +138,26 @@ export class Audit implements StoreWatch {
         this.#tree = this.#push.push(this.#tree, entry.leafHash);
         this.model.read(act, body, at);
         changed.add(act);
+        isBudgetMoved ||= body.type === 'intent' || body.type === 'outcome';
       }
     }
     this.#trees.set(tree.size, this.#tree);
     hold('ledger', tree.range.join() === this.root, () => 'the tree is not that of the entries');
     for (const id of changed) await this.#checkRow(id);
+    if (isBudgetMoved) await this.#checkBudgets();
+  }
+
+  /** What the store counts is what the entries come to (G7). */
+  async #checkBudgets(): Promise<void> {
+    const at = this.model.latestAt;
+    const uses = await this.#parts.store().budgetUses(TENANT, at, USES_READ_MAX);
+    const told = uses.map(({ budget, scope, measure, window, inFlight, spent }) => {
+      return `${budget} ${scope} ${measure} ${window}: ${inFlight} ${spent}`;
+    });
+    const counted = this.model.budgets.inUse(at);
+    hold('G7', told.toSorted().join() === counted.join(), () => {
+      return `the store has ${told.join()} in use, by the entries it is ${counted.join()}`;
+    });
   }
 
   /** The record in the store is what the entries come to (G5). */
@@ -227,4 +241,14 @@ export class Audit implements StoreWatch {
     if (standing.length === keys.length) return 'applied';
     return standing.length === 0 ? 'refused' : undefined;
   }
+}
+
+/** An assertion of the product's own that names an invariant speaks of that one. */
+function violationOf(error: unknown, where: string): Violation {
+  if (error instanceof Violation) return error;
+  const causes: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
+  const message = causes.map(String).join('; ');
+  const named = /\((G\d)\)/.exec(message)?.[1];
+  const invariant = INVARIANTS.find((each) => each === named) ?? 'bug';
+  return new Violation(invariant, `${where} threw ${message}`, { cause: error });
 }

@@ -17,7 +17,7 @@ export class Budgets {
   /** What was reserved for what in the end was applied, by the time of its first effect. */
   readonly #applied = new Map<string, readonly Line[]>();
   readonly #loosest = new Map<string, number>();
-  readonly #spent: { readonly name: string; readonly amount: number; readonly at: number }[] = [];
+  readonly #spent: (Pick<Line, 'name' | 'amount' | 'windowMs'> & { readonly at: number })[] = [];
 
   /** The proposals that hold a reservation. */
   get holders(): readonly string[] {
@@ -66,10 +66,29 @@ export class Budgets {
     }
   }
 
+  /** What is in use now, as the store is to tell it: name, reserved, spent. */
+  inUse(at: number): readonly string[] {
+    const uses = new Map<string, { reserved: number; spent: number }>();
+    const of = (name: string) => {
+      const use = uses.get(name) ?? { reserved: 0, spent: 0 };
+      uses.set(name, use);
+      return use;
+    };
+    for (const lines of this.#reserved.values()) {
+      for (const { name, amount } of lines) of(name).reserved += amount;
+    }
+    for (const { name, amount, at: spentAt, windowMs } of this.#spent) {
+      if (spentAt > at - windowMs) of(name).spent += amount;
+    }
+    return [...uses]
+      .map(([name, { reserved, spent }]) => `${name}: ${reserved} ${spent}`)
+      .toSorted();
+  }
+
   settle(act: Act, at: number): void {
     this.#applied.set(act.id, this.#reserved.get(act.id) ?? []);
-    for (const { name, amount } of this.#reserved.get(act.id) ?? []) {
-      this.#spent.push({ name, amount, at });
+    for (const { name, amount, windowMs } of this.#reserved.get(act.id) ?? []) {
+      this.#spent.push({ name, amount, windowMs, at });
     }
     this.#reserved.delete(act.id);
   }

@@ -18,7 +18,7 @@ type Body<Type extends EntryBody['type']> = EntryBody & { readonly type: Type };
 
 /** What gateways were told by targets, by the attempt that it was told in: what an outcome may rest on. */
 export interface Testimony {
-  has(act: Act, what: 'applied' | 'refused' | 'fenced' | 'drifted'): boolean;
+  has(act: Act, what: 'applied' | 'refused' | 'drifted'): boolean;
 }
 
 export class Model {
@@ -56,8 +56,7 @@ export class Model {
         );
         return this.stops.begin(id, body.freeze.scope, at);
       case 'release':
-        this.#coverage.reach('release', body.missing === undefined ? 'last voice' : 'voice');
-        return body.missing === undefined ? this.stops.end(id, at) : undefined;
+        return this.#readRelease(id, body, at);
       case 'proposal': {
         hold('G5', !this.acts.has(id), () => `${id} begins twice`);
         const act = beginAct(id, body, at);
@@ -68,6 +67,16 @@ export class Model {
       default:
         return this.#readNext(id, body, at);
     }
+  }
+
+  #readRelease(id: string, { by, source, missing }: Body<'release'>, at: number): void {
+    const isLast = missing === undefined;
+    this.#coverage.reach('release', isLast ? 'last voice' : 'voice');
+    const mayRelease = source === 'file' || PEOPLE[by]?.includes('operator') === true;
+    hold('stop', mayRelease, () => `${by} speaks for the release of ${id}`);
+    const { releaseQuorum } = figuresOf(this.policyDigest);
+    const voice = { by: source ?? by, isLast, quorum: releaseQuorum };
+    this.stops.speak(id, voice, at);
   }
 
   #readNext(
@@ -255,7 +264,7 @@ export class Model {
     if (resolved === 'person' || attemptOf(act) === 0) return;
     const isTold = {
       applied: this.#testimony.has(act, 'applied'),
-      refused: this.#testimony.has(act, 'refused') || this.#testimony.has(act, 'fenced'),
+      refused: this.#testimony.has(act, 'refused'),
       stale: this.#testimony.has(act, 'drifted'),
       in_doubt: true,
     }[status];

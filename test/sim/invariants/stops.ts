@@ -1,23 +1,38 @@
 /** Stops as the ledger has them, and what they cover, by the words of the specification. */
 import type { FreezeScope } from '../../../src/model/freeze.ts';
 import { targetsOf, type Act } from './act.ts';
+import { hold } from './violation.ts';
 
 interface Stop {
   readonly scope: FreezeScope;
   readonly at: number;
   releasedAt: number | null;
+  /** Who spoke for its release: names of people, and `file`. */
+  readonly voices: Set<string>;
 }
 
 export class Stops {
   readonly known = new Map<string, Stop>();
 
   begin(id: string, scope: FreezeScope, at: number): void {
-    this.known.set(id, { scope, at, releasedAt: null });
+    this.known.set(id, { scope, at, releasedAt: null, voices: new Set() });
   }
 
-  end(id: string, at: number): void {
+  /** One more voice; with the last one it is released. */
+  speak(
+    id: string,
+    voice: { readonly by: string; readonly isLast: boolean; readonly quorum: number },
+    at: number,
+  ): void {
+    const { by, isLast, quorum } = voice;
     const stop = this.known.get(id);
-    if (stop !== undefined) stop.releasedAt = at;
+    hold('stop', stop?.releasedAt === null, () => `${by} speaks for ${id}, which is not on`);
+    stop.voices.add(by);
+    if (!isLast) return;
+    hold('stop', stop.voices.size >= quorum, () => {
+      return `${id} is released by ${stop.voices.size} of ${quorum}`;
+    });
+    stop.releasedAt = at;
   }
 
   /** The stops that are on. */
