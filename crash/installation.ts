@@ -10,10 +10,12 @@ import type { CallerName, Door } from './load.ts';
 export interface Installation {
   readonly lane: Lane;
   readonly gateways: readonly Gateway[];
-  /** Where the store, the published log and what the gateways say are. */
+  /** Where all of its files are, and what the gateways say. */
   readonly folder: string;
-  /** The folder of the published log. */
-  readonly log: string;
+  /** The data folder of each gateway. */
+  readonly data: readonly string[];
+  /** The folders of the published log, one of each gateway. */
+  readonly logs: readonly string[];
   /** The gateways as their callers see them. */
   readonly doors: readonly Door[];
   /** Ends it. `keeps`: what it leaves on disk stays, for whoever wants to look. */
@@ -37,12 +39,14 @@ export async function openInstallation(lane: Lane): Promise<Installation> {
     await chmod(folder, 0o700);
     const config = join(folder, 'writegate.yaml');
     await copyFile(join(import.meta.dirname, 'writegate.yaml'), config);
-    const data = join(folder, 'data');
-    await mkdir(data, { mode: 0o700 });
+    const data = lane.ways.map((_ways, index) => join(folder, `data-${index + 1}`));
     for (const [index, ways] of lane.ways.entries()) {
+      const own = join(folder, `data-${index + 1}`);
+      await mkdir(own, { mode: 0o700 });
+      if (index > 0) await copyKeys(join(folder, 'data-1'), own);
       const gateway = new Gateway({
         number: index + 1,
-        arguments: ['--config', config, '--dir', data],
+        arguments: ['--config', config, '--dir', own],
         environment: lane.environment(ways),
         cache: lane.cache,
         logPath: join(folder, `gateway-${index + 1}.log`),
@@ -50,12 +54,16 @@ export async function openInstallation(lane: Lane): Promise<Installation> {
       gateways.push(gateway);
       await gateway.start();
     }
-    const tokens = await openTokens(gateways[0]?.url ?? '', join(data, 'operator.token'));
+    const tokens = await openTokens(
+      gateways[0]?.url ?? '',
+      join(folder, 'data-1', 'operator.token'),
+    );
     return {
       lane,
       gateways,
       folder,
-      log: join(data, 'ledger'),
+      data,
+      logs: data.map((own) => join(own, 'ledger')),
       doors: gateways.map((gateway) => doorOf(gateway, tokens)),
       close,
     };
@@ -63,6 +71,11 @@ export async function openInstallation(lane: Lane): Promise<Installation> {
     await close(false);
     throw error;
   }
+}
+
+/** As the guide says of each gateway after the first. */
+async function copyKeys(from: string, to: string): Promise<void> {
+  for (const key of ['ledger.key', 'evidence.key']) await copyFile(join(from, key), join(to, key));
 }
 
 function doorOf(gateway: Gateway, tokens: ReadonlyMap<CallerName, string>): Door {

@@ -25,11 +25,14 @@ export interface Lane {
   readonly ways: readonly Ways[];
   /** A folder for what gateways keep of their code. */
   readonly cache: string;
-  /** Environment variables that the configuration names, for a gateway that goes this way. */
+  /**
+   * Environment variables that the configuration names, and that of the store, for a gateway that
+   * goes this way.
+   */
   environment(ways: Ways): Readonly<Record<string, string>>;
   /** A superuser's URL of one of the two databases that are written to, past every proxy. */
   database(name: DatabaseName): string;
-  /** Empties them. */
+  /** Empties them, and makes a store that nobody used, where it is a server's. */
   empty(): Promise<void>;
   close(): Promise<void>;
 }
@@ -41,7 +44,9 @@ const SCHEMAS: readonly (readonly [DatabaseName, string])[] = [
 ];
 
 /** No machine fails here, only processes do: what was handed to the system is not lost. */
-const SETTINGS = { fsync: 'off', max_connections: '300' };
+const TARGET_SETTINGS = { fsync: 'off', max_connections: '300' };
+/** A store refuses a server that does not sync. */
+const STORE_SETTINGS = { max_connections: '300' };
 
 /** Starts the servers, and makes the databases with the roles that `writegate add postgres` makes. */
 export async function openLane(
@@ -52,8 +57,8 @@ export async function openLane(
   const close = async (): Promise<void> => {
     for (const step of closing.splice(0).toReversed()) await step();
   };
-  const started = async (): Promise<Postgres> => {
-    const server = await startPostgres({ settings: SETTINGS });
+  const started = async (settings: Readonly<Record<string, string>>): Promise<Postgres> => {
+    const server = await startPostgres({ settings });
     closing.push(() => server.stop());
     return server;
   };
@@ -65,26 +70,36 @@ export async function openLane(
   try {
     const cache = await mkdtemp(join(tmpdir(), 'writegate-crash-cache-'));
     closing.push(() => rm(cache, { recursive: true, force: true }));
-    const target = await started();
+    const target = await started(TARGET_SETTINGS);
     const urls = await makeDatabases(target);
-    const storeServer = store === 'postgres' ? await started() : null;
+    const storeServer = store === 'postgres' ? await started(STORE_SETTINGS) : null;
     const ways: Ways[] = [];
     for (let each = 0; each < gateways; each += 1) {
       const own = storeServer === null ? null : await proxied(storeServer);
       ways.push({ target: await proxied(target), store: own });
     }
+    let stores = 0;
     return {
       number,
       target,
       storeServer,
       ways,
       cache,
-      environment: (own) =>
-        Object.fromEntries([...urls].map(([name, url]) => [name, through(own.target, url)])),
+      environment: (own) => ({
+        ...Object.fromEntries([...urls].map(([name, url]) => [name, through(own.target, url)])),
+        ...(own.store !== null &&
+          storeServer !== null && {
+            WRITEGATE_STORE: through(own.store, storeServer.url(`store_${stores}`)),
+          }),
+      }),
       database: (name) => target.url(name),
       empty: async () => {
         await ask(target.url('shop'), 'TRUNCATE counters, marks');
         await ask(target.url('books'), 'TRUNCATE postings');
+        if (storeServer === null) return;
+        await storeServer.dropDatabase(`store_${stores}`);
+        stores += 1;
+        await storeServer.createDatabase(`store_${stores}`);
       },
       close,
     };

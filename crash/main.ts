@@ -96,6 +96,9 @@ function read(): { readonly asked: CrashOptions; readonly isJson: boolean } {
     }
     const store = oneOf('--store', values.store, ['sqlite', 'postgres'] as const);
     const gateways = Number(oneOf('--gateways', values.gateways, ['1', '3'] as const));
+    if (gateways > 1 && store === 'sqlite') {
+      throw new Error('a store in a file is of one gateway: --gateways 3 takes --store postgres');
+    }
     const possible = possibleFaults({ store, gateways });
     const only = values.only.map((name): FaultName => oneOf('--only', name, possible));
     const whole = {

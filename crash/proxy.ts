@@ -23,7 +23,7 @@ export interface Proxy {
   /** Ends every connection there is, as a network that goes away. */
   cut(): void;
   /**
-   * Calls `strike` when a governed write next commits, instead of sending on the `request`, or
+   * Calls `strike` when something next commits, instead of sending on the `request`, or
    * the `reply` to it. The connection carries nothing more.
    */
   atCommit(lost: 'request' | 'reply', strike: () => void): void;

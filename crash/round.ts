@@ -120,8 +120,10 @@ async function quiet(installation: Installation): Promise<Quiet> {
       continue;
     }
     const { ledger } = await client.gatewayStatus();
-    while ((await publishedSize(installation.log)) < ledger.size && !isLate()) await pause(LOOK_MS);
-    const log = await readPublished(installation.log);
+    for (const folder of installation.logs) {
+      while ((await publishedSize(folder)) < ledger.size && !isLate()) await pause(LOOK_MS);
+    }
+    const log = await readPublished(installation.logs[0] ?? '');
     const budgets = (await client.budgets()).items;
     const after = await client.gatewayStatus();
     // What came in between would make the two differ.
@@ -131,11 +133,19 @@ async function quiet(installation: Installation): Promise<Quiet> {
 
 const OPEN = ['proposed', 'assessed', 'allowed', 'executing', 'stale', 'in_doubt'] as const;
 
-async function ledgerWrongs({ log }: Installation): Promise<readonly Wrong[]> {
-  const vkey = await readFile(join(log, 'vkey'), 'utf8');
-  const report = await verifyLedger({ reader: folderReader(log), vkey });
-  return report.findings.map(({ code, index, message }) => ({
-    kind: 'ledger' as const,
-    about: `${code} at entry ${index}: ${message}`,
-  }));
+/** Each gateway's copy of the published log is whole, and they are one log. */
+async function ledgerWrongs({ logs }: Installation): Promise<readonly Wrong[]> {
+  const wrongs: Wrong[] = [];
+  const roots = new Set<string>();
+  for (const [index, log] of logs.entries()) {
+    const vkey = await readFile(join(log, 'vkey'), 'utf8');
+    const report = await verifyLedger({ reader: folderReader(log), vkey });
+    roots.add(`${report.size} ${report.root}`);
+    for (const { code, index: entry, message } of report.findings) {
+      const about = `gateway ${index + 1}: ${code} at entry ${entry}: ${message}`;
+      wrongs.push({ kind: 'ledger', about });
+    }
+  }
+  if (roots.size > 1) wrongs.push({ kind: 'ledger', about: `logs of ${[...roots].join(', ')}` });
+  return wrongs;
 }

@@ -18,7 +18,7 @@ export const storeFull: Fault = {
   stores: ['sqlite'],
   gateways: 1,
   strike: (scene) => {
-    const log = `${join(scene.installation.folder, 'data', 'store.sqlite')}-wal`;
+    const log = `${join(scene.installation.data[0] ?? '', 'store.sqlite')}-wal`;
     const room = scene.lot.below(ROOM_BYTES);
     return limited(scene, () => statSync(log).size + room);
   },

@@ -10,6 +10,9 @@ export const FAULT_NAMES = [
   'target-cut',
   'store-full',
   'store-read-only',
+  'store-killed',
+  'store-cut',
+  'cut-off',
 ] as const;
 export type FaultName = (typeof FAULT_NAMES)[number];
 

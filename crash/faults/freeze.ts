@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { LEASE_MS } from '../../src/model/lease.ts';
 import type { Fault } from './fault.ts';
 
-/** Longer than a gateway's lease on what it carries out, 15 s. */
-const FROZEN_MS = 17_000;
+/** Longer than a gateway's lease on what it carries out. */
+export const FROZEN_MS = LEASE_MS + 2_000;
 
 /** A gateway that believes that it still holds what others have taken over meanwhile. */
 export const freeze: Fault = {

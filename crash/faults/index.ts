@@ -2,7 +2,7 @@ import { storeFull, storeReadOnly } from './disk.ts';
 import type { Fault, FaultName } from './fault.ts';
 import { freeze } from './freeze.ts';
 import { kill, killInCommit } from './kill.ts';
-import { targetCut, targetKilled } from './target.ts';
+import { cutOff, storeCut, storeKilled, targetCut, targetKilled } from './servers.ts';
 
 export const FAULTS: Readonly<Record<FaultName, Fault>> = {
   kill,
@@ -12,4 +12,7 @@ export const FAULTS: Readonly<Record<FaultName, Fault>> = {
   'target-cut': targetCut,
   'store-full': storeFull,
   'store-read-only': storeReadOnly,
+  'store-killed': storeKilled,
+  'store-cut': storeCut,
+  'cut-off': cutOff,
 };

@@ -22,9 +22,10 @@ export const kill: Fault = {
   },
 };
 
-/** Kills the gateway just as a governed write of its own commits in the target. */
+/** Kills a gateway just as it commits in the target, or in its store where that is a server. */
 export const killInCommit: Fault = {
-  about: 'kill -9 while the COMMIT of a write is under way: its request, or its reply, is lost',
+  about:
+    'kill -9 while a COMMIT is under way, to target or store: its request, or its reply, is lost',
   stores: ['sqlite', 'postgres'],
   gateways: 1,
   async strike(scene) {
@@ -34,15 +35,16 @@ export const killInCommit: Fault = {
     const ways = lane.ways[index];
     if (gateway === undefined || ways === undefined) throw new Error('each gateway has its ways');
     const lost = lot.pick(['request', 'reply'] as const);
+    const way = lot.once(2) ? (ways.store ?? ways.target) : ways.target;
     await scene.moment();
     const struck = Promise.withResolvers<void>();
-    ways.target.atCommit(lost, () => {
+    way.atCommit(lost, () => {
       const killed = gateway.kill();
       scene.killed();
       killed.then(struck.resolve, struck.reject);
     });
     await Promise.race([struck.promise, scene.over]);
-    ways.target.disarm();
+    way.disarm();
     if (!gateway.isRunning) await gateway.start();
   },
 };
