@@ -219,6 +219,21 @@ export function testEntries(test: StoreTest): void {
     assert.equal(await assertFold(store, ACME, ledger), 128);
   });
 
+  test('what comes at once is carried out in its order, however much it is', async ({
+    store,
+    ledger,
+  }) => {
+    const policy = { type: 'policy', digest: digestOf('p'), mode: 'active', text: 'p' } as const;
+    const commits = await Promise.all(
+      Array.from({ length: 600 }, (_, step) => committed(store, goOn('log', step, [policy]))),
+    );
+    assert.deepEqual(
+      commits.flatMap((commit) => commit.entries.map((entry) => entry.index)),
+      Array.from({ length: 600 }, (_, index) => index),
+    );
+    assert.equal(await assertFold(store, ACME, ledger), 600);
+  });
+
   test('tenants share nothing: each has its own tree, proposals and acts', async ({ store }) => {
     await committed(store, beginChange(id, 'applied'));
     await committed(store, beginChange(id, 'waiting', { tenant: GLOBEX }));

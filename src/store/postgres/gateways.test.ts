@@ -10,6 +10,7 @@ import { testLedger } from '../conformance/ledger.ts';
 import {
   ACME,
   GLOBEX,
+  approvalEntry,
   beginChange,
   claimOf,
   decisionEntry,
@@ -47,7 +48,7 @@ async function holding(schema: string, tenant: string): Promise<() => Promise<vo
   };
 }
 
-async function waitingLocks(type: 'advisory' | 'transactionid' | 'tuple'): Promise<number> {
+async function waitingLocks(type: 'advisory' | 'transactionid' | 'relation'): Promise<number> {
   const { rows } = await server().admin.query<{ count: number }>(
     'SELECT count(*)::integer AS count FROM pg_locks WHERE NOT granted AND locktype = $1',
     [type],
@@ -92,6 +93,16 @@ test('a gateway sees at once what another has committed, whatever it has kept', 
   assert.equal((await first.proposal(ACME, id))?.state, 'denied');
   const late = await conflicting(first, goOn(id, 3, [decisionEntry('allow')]));
   assert.deepEqual(late, { kind: 'step', act: id, found: 4 });
+});
+
+test('a commit goes on from what another gateway has committed, whatever it has kept', async () => {
+  const { first, second } = await pair();
+  const id = proposalOf(1);
+  await committed(first, beginChange(id, 'waiting'));
+  await committed(second, goOn(id, 3, [approvalEntry()]));
+  const { proposals } = await committed(first, goOn(id, 4, [decisionEntry('allow')]));
+  assert.equal(proposals[0]?.approvals.length, 1);
+  assert.equal(await assertFold(second, ACME, testLedger), 5);
 });
 
 test('G7: of what two gateways reserve at once no more is granted than fits', async () => {
@@ -205,6 +216,25 @@ test('a claim passes over a proposal that a commit is at', async () => {
   await client.query('ROLLBACK');
   await client.end();
   assert.deepEqual(await second.claim(claim), [{ tenant: ACME, id, epoch: 1 }]);
+});
+
+test('a claim passes over what a commit has loaded and not yet written', async () => {
+  const { schema, first, second } = await pair();
+  const id = proposalOf(1);
+  const lease = { proposalId: id, holder: 'gw-1/1', epoch: null, forMs: 0 };
+  await committed(first, beginChange(id, 'executing', { guard: { lease } }));
+  const client = new pg.Client({ connectionString: server().postgres.url() });
+  await client.connect();
+  await client.query(`BEGIN; LOCK TABLE ${schema}.payloads IN SHARE MODE`);
+  const settled = first.commit(
+    goOn(id, 4, [outcomeEntry('applied')], { guard: { lease: { ...lease, epoch: 1 } } }),
+  );
+  await until(async () => (await waitingLocks('relation')) > 0);
+  const claim = { holder: 'gw-2/1', states: ['executing'], forMs: 60_000, limit: 5 } as const;
+  assert.deepEqual(await second.claim(claim), []);
+  await client.query('ROLLBACK');
+  await client.end();
+  assert.equal((await settled).kind, 'committed');
 });
 
 test('G8: who is taken over from while its commit waits does not settle', async () => {
