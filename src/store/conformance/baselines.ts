@@ -39,6 +39,16 @@ export function testBaselines(test: StoreTest): void {
     store,
     ledger,
   }) => {
+    // What chance may leave out.
+    const appliedOnce = {
+      state: 'applied',
+      end: 0,
+      agent: 'ledger-bot',
+      kind: 'agent',
+      key: 'a',
+      rows: 2,
+      laterMs: 0,
+    } as const;
     let number = 0;
     const journey = fc.record({
       state: fc.constantFrom(...STATES.filter((each) => each !== 'proposed' && each !== 'allowed')),
@@ -72,7 +82,7 @@ export function testBaselines(test: StoreTest): void {
         }
         await assertFold(store, ACME, ledger);
       }),
-      { numRuns: 12 },
+      { numRuns: 12, examples: [[[appliedOnce]]] },
     );
     const learned = await store.baseline(ACME, BOT);
     assert(learned !== undefined && learned.applied > 0, 'something was applied');

