@@ -21,14 +21,14 @@ export interface SlotBounds {
 
 const WAITING = { waitingMax: 256, waitMsMax: 5_000 } as const;
 
-/** By what is asked for: writes of a target, reads of one, and admission, which parses. */
-export const SLOT_BOUNDS = {
+/** What is asked for: writes of a target, reads of one, and admission, which parses. */
+export type SlotKind = 'write' | 'read' | 'admission';
+
+export const SLOT_BOUNDS: Readonly<Record<SlotKind, SlotBounds>> = {
   write: { ...WAITING, allMax: 18, agentsMax: 16, oneMax: 14 },
   read: { ...WAITING, allMax: 8, agentsMax: 8, oneMax: 6 },
   admission: { ...WAITING, allMax: 64, agentsMax: 48, oneMax: 24 },
-} as const satisfies Readonly<Record<string, SlotBounds>>;
-
-export type SlotKind = keyof typeof SLOT_BOUNDS;
+};
 
 type Caller = Pick<Principal, 'kind' | 'credential'>;
 
