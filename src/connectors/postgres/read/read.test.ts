@@ -93,7 +93,7 @@ function asking(read: Read) {
   const ask = (statement: string, parameters: readonly string[] = []): Promise<ReadAnswer> =>
     read(
       { arguments: { statement, parameters: [...parameters] }, permits: () => true },
-      AbortSignal.timeout(20_000),
+      AbortSignal.timeout(120_000),
     );
   return {
     async rows(statement: string, parameters: readonly string[] = []) {
