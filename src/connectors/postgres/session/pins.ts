@@ -32,9 +32,22 @@ export interface Identity {
   readonly extras: readonly string[];
 }
 
-/** How long a transaction may be open at the most, time that the gate takes included. */
-export function transactionTimeoutMs(settings: PostgresSettings): number {
-  return 2 * settings.statementTimeoutMs + 1_000;
+interface Timeouts {
+  readonly statementTimeoutMs: number;
+  readonly limits: { readonly readTimeoutMs: number };
+}
+
+/** How long a statement of the role may take, in ms. */
+function statementTimeoutMs({ statementTimeoutMs: own, limits }: Timeouts, role: Role): number {
+  return role === 'reader' ? limits.readTimeoutMs : own;
+}
+
+/**
+ * How long a transaction of the role may be open at the most, in ms, time that the gate takes included:
+ * never less than one of its statements may take.
+ */
+export function transactionTimeoutMs(settings: Timeouts, role: Role): number {
+  return 2 * Math.max(settings.statementTimeoutMs, statementTimeoutMs(settings, role)) + 1_000;
 }
 
 /** Sets back what a session began with; not to be run inside of a transaction. */
@@ -47,7 +60,7 @@ const WAITED_FOR_MS = 1_000;
 
 /** A server that does not know one of these would not let a session begin that asks for it. */
 function extrasOf(settings: PostgresSettings, role: Role, row: IdentityRow): readonly string[] {
-  const limitMs = transactionTimeoutMs(settings) + SESSION_BOUNDS.graceMs;
+  const limitMs = transactionTimeoutMs(settings, role) + SESSION_BOUNDS.graceMs;
   return [
     ...(row.version >= LIMITS_TRANSACTIONS ? [`SET transaction_timeout = ${limitMs}`] : []),
     ...(role === 'reader' && row.seesHangups
@@ -59,7 +72,6 @@ function extrasOf(settings: PostgresSettings, role: Role, row: IdentityRow): rea
 /** The settings that a statement's meaning hangs on; role and database defaults may not turn them. */
 function pins(settings: PostgresSettings, role: Role): Readonly<Record<string, string>> {
   const isReader = role === 'reader';
-  const timeoutMs = isReader ? settings.limits.readTimeoutMs : settings.statementTimeoutMs;
   return {
     search_path: searchPath(settings),
     standard_conforming_strings: 'on',
@@ -75,7 +87,7 @@ function pins(settings: PostgresSettings, role: Role): Readonly<Record<string, s
     synchronous_commit: 'on',
     // To compile a look-up of the catalog takes seconds where the server has a compiler, and reads few rows.
     jit: 'off',
-    statement_timeout: String(timeoutMs),
+    statement_timeout: String(statementTimeoutMs(settings, role)),
     lock_timeout: String(settings.lockTimeoutMs),
     idle_in_transaction_session_timeout: String(settings.statementTimeoutMs + 10_000),
     application_name: 'writegate',

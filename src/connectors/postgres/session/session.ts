@@ -192,7 +192,8 @@ class Loan implements Lent, Session {
     };
     signal.addEventListener('abort', this.#abort, { once: true });
     // A timer that is cleared costs a fraction of a signal that nobody takes back.
-    this.#deadline = setTimeout(this.#abort, transactionTimeoutMs(options.settings)).unref();
+    const limitMs = transactionTimeoutMs(options.settings, options.role);
+    this.#deadline = setTimeout(this.#abort, limitMs).unref();
     // It was aborted while the connection was waited for.
     if (signal.aborted) this.#abort();
   }
