@@ -74,6 +74,9 @@ const child = spawn(pinnedNode, [join(root, file), ...rest], {
   env: {
     ...process.env,
     PATH: `${dirname(pinnedNode)}${process.platform === 'win32' ? ';' : ':'}${process.env.PATH ?? ''}`,
+    // Tests start hundreds of processes; each would strip the types of the same files anew.
+    NODE_COMPILE_CACHE:
+      process.env.NODE_COMPILE_CACHE ?? join(root, 'node_modules', '.cache', 'compiled'),
   },
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
