@@ -127,6 +127,8 @@ export interface OpenGate extends Gate {
   windDown(): void;
   /** Resolves once nothing is being carried out any more, or `signal` aborts; with how much still is. */
   drain(signal?: AbortSignal): Promise<number>;
+  /** Leaves what is still being carried out to whoever takes it up. Call it once, before the process ends. */
+  leaveAll(): Promise<void>;
 }
 
 /** Opens the gate over its ports. Holds no state that a restart would lose. */
@@ -194,6 +196,7 @@ export function openGate(ports: GatePorts, settings: GateSettings): OpenGate {
       journey.slots.close();
     },
     drain: (signal) => journey.inFlight.idle(signal),
+    leaveAll: () => leases.leaveAll(),
   };
 }
 

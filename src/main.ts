@@ -59,7 +59,12 @@ export interface GatewayOptions extends GroundOptions {
   readonly environment: (name: string) => string | undefined;
   /** Lines for the operator; `cause` is for a log, not for a caller. */
   readonly log: Log;
-  /** How long what was begun is waited for at `close`, in ms; absent: 20 s. */
+  /**
+   * How long calls are still taken after `close`, in ms, while `/v1/readyz` tells load balancers to
+   * send no more; absent: not at all.
+   */
+  readonly shutdownDelayMs?: number;
+  /** How long what was begun is waited for then, in ms; absent: 20 s. */
   readonly finishMs?: number;
   /** Told of each ledger entry once it is durable, in members that no agent wrote; must not throw. */
   readonly onEvent?: (event: LogEvent) => void;
@@ -85,7 +90,7 @@ export interface Gateway {
   /** Publishes what the ledger grew by, now. */
   publish(): Promise<void>;
   /**
-   * Takes no more calls, finishes what is being carried out, publishes, lets go; idempotent. What is not
+   * Takes no more calls, after `shutdownDelayMs`, finishes what is being carried out, publishes, lets go; idempotent. What is not
    * finished in time is said to the log and left to the next start: end the process then.
    */
   close(): Promise<void>;
@@ -166,6 +171,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
       },
     ),
   );
+  opened.add(() => gate.leaveAll());
   // Let go of after the drain: what is being carried out is held on to up to its end.
   opened.add(keepRenewing(ground, gate, log));
   const emergency = keepSwitch({
@@ -188,6 +194,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   await publisher.publish();
 
   const startedAt = clock.now();
+  const leaving = new AbortController();
   const app = openApp({
     gate,
     past: openPast(
@@ -210,6 +217,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
     dependents: (asked) => dependentsView(targets, configuration.current().policy, asked),
     version: VERSION,
     log,
+    leaving: leaving.signal,
   });
   opened.add(() => app.close());
   const url = await listen(app, { ...first.listen, ...listenOptions(options) });
@@ -219,8 +227,12 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   const kept = { evidence, uploads, shared: bare.storage.shared, presence };
   const turning = { ...ground, ...kept, log, gate, configuration, emergency, publisher, inView };
   const endTurning = keepTurning(turning);
-  const { finishMs = FINISH_MS } = options;
+  const { finishMs = FINISH_MS, shutdownDelayMs = 0 } = options;
   opened.add(() => finishCalls({ clock, log, gate, app, endTurning, finishMs }));
+  opened.add(async () => {
+    leaving.abort();
+    if (shutdownDelayMs > 0) await clock.sleep(shutdownDelayMs);
+  });
 
   return {
     url,

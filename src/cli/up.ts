@@ -23,6 +23,7 @@ interface UpOptions extends FolderOptions, ConfigurationOption, StoreOption {
   readonly host?: string;
   readonly port?: string;
   readonly name?: string;
+  readonly shutdownDelay?: string;
 }
 
 /** `up`: runs the gateway until it is asked to stop. */
@@ -35,6 +36,10 @@ export function addUp(program: Command, shell: Shell): void {
     .option('--host <address>', 'address to listen on; else `listen` of writegate.yaml')
     .option('--port <number>', 'port to listen on, 0 for any; else `listen` of writegate.yaml')
     .option('--name <name>', 'what the gateway is called beside others; else $WRITEGATE_GATEWAY')
+    .option(
+      '--shutdown-delay <seconds>',
+      'how long calls are taken after SIGTERM while /v1/readyz says no; else $WRITEGATE_SHUTDOWN_DELAY, else 0',
+    )
     .option('--log <form>', 'text, or json: one object a line, each ledger entry too', 'text');
   withExample(
     withFolder(withStore(command)),
@@ -48,6 +53,7 @@ async function up({ io }: Shell, options: UpOptions): Promise<void> {
     options.port === undefined
       ? undefined
       : wholeNumber('--port', options.port, { min: 0, max: 65_535 });
+  const shutdownDelayMs = shutdownDelayOf(io, options);
   const signals = io.signals();
   try {
     // Loaded here: the other commands start in a fraction of the time without it.
@@ -59,6 +65,7 @@ async function up({ io }: Shell, options: UpOptions): Promise<void> {
       ...(port !== undefined && { port }),
       ...storeWish(io, options),
       ...nameOf(io, options),
+      shutdownDelayMs,
       ...logOf(io, options.log),
     });
     signals.onHangup(() => {
@@ -70,7 +77,10 @@ async function up({ io }: Shell, options: UpOptions): Promise<void> {
     await aborted(signals.stop);
     // From here the next signal ends the process at once: whatever it leaves, a start takes up.
     signals.release();
-    remark(io, 'stopping: finishing what is being carried out');
+    if (shutdownDelayMs > 0) {
+      const seconds = shutdownDelayMs / 1_000;
+      remark(io, `leaving: calls are taken for another ${seconds} s, /v1/readyz says no`);
+    } else remark(io, 'stopping: finishing what is being carried out');
     await gateway.close();
     // What was not finished in time may hold the process, and nobody waits for it any more.
     signals.endWithin(ENDED_MS);
@@ -83,6 +93,18 @@ function nameOf(io: Io, options: UpOptions): { readonly name?: string } {
   const name = options.name ?? io.env['WRITEGATE_GATEWAY'];
   return name === undefined || name === '' ? {} : { name };
 }
+
+/** In ms; 0 where nothing stands before the gateway that would have to notice. */
+function shutdownDelayOf(io: Io, { shutdownDelay }: UpOptions): number {
+  const ofEnvironment = io.env['WRITEGATE_SHUTDOWN_DELAY'] || undefined;
+  const said = shutdownDelay ?? ofEnvironment;
+  if (said === undefined) return 0;
+  const name = shutdownDelay === undefined ? 'WRITEGATE_SHUTDOWN_DELAY' : '--shutdown-delay';
+  return wholeNumber(name, said, { min: 0, max: SHUTDOWN_DELAY_S_MAX }) * 1_000;
+}
+
+/** Longer than any load balancer takes to notice. */
+const SHUTDOWN_DELAY_S_MAX = 600;
 
 /** How long a process that has let go of everything may take to end. */
 const ENDED_MS = 1_000;

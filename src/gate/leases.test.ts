@@ -204,6 +204,29 @@ test('a lease that is renewed is not taken over, however long the write takes', 
   assert.equal((await two.proposal(id)).attempt, 1);
 });
 
+test('what a gateway that ends leaves is taken up at once, and has one effect whoever is last', async () => {
+  const two = await twoGates();
+  const { result, id, call } = await underWay(two);
+  await two.other.tick();
+  assert.equal((await two.proposal(id)).state, 'executing');
+  await two.gate.leaveAll();
+  await two.other.tick();
+  assert.equal((await two.proposal(id)).state, 'applied');
+  call.letGo();
+  assert.equal((await result).state, 'applied');
+  assert.deepEqual(two.target.committed, [id]);
+  assert.equal(outcomes(await two.proposal(id)), 1);
+});
+
+test('what it left and nobody took up settles where it still comes to its end', async () => {
+  const two = await twoGates();
+  const { result, id, call } = await underWay(two);
+  await two.gate.leaveAll();
+  call.letGo();
+  assert.equal((await result).state, 'applied');
+  assert.equal((await two.proposal(id)).attempt, 1);
+});
+
 test('a write slower than its lease that nobody took over goes on', async () => {
   const two = await twoGates();
   const { result, id, call } = await underWay(two);

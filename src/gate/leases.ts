@@ -32,6 +32,11 @@ export interface Leases {
   leave(id: ProposalId): Promise<void>;
   /** Holds on to all that is held for another `LEASE_MS`. */
   renew(): Promise<void>;
+  /**
+   * Lets go of all that is held, for a process that ends: another takes it up at once. What still comes
+   * to its end here settles unless it was taken over. Renew no more behind it.
+   */
+  leaveAll(): Promise<void>;
 }
 
 interface HeldLease {
@@ -87,6 +92,13 @@ export function openLeases(store: Store, holder: string): Leases {
     return claimed;
   }
 
+  async function hold(forMs: number): Promise<void> {
+    const own = [...held].filter(([, { isLost }]) => !isLost);
+    if (own.length === 0) return;
+    const places = own.map(([id, { tenant }]) => ({ tenant, id }));
+    await store.renew(holder, places, forMs);
+  }
+
   return {
     store: replacing(store, { commit }),
     isHeld: (id) => held.get(id)?.isLost === false,
@@ -105,12 +117,9 @@ export function openLeases(store: Store, holder: string): Leases {
       held.delete(id);
       await store.release(holder, [{ tenant: left.tenant, id }]).catch(() => undefined);
     },
-    async renew() {
-      const own = [...held].filter(([, { isLost }]) => !isLost);
-      if (own.length === 0) return;
-      const places = own.map(([id, { tenant }]) => ({ tenant, id }));
-      await store.renew(holder, places, LEASE_MS);
-    },
+    renew: () => hold(LEASE_MS),
+    // It runs out: what still ends here may settle, as after any lease that did and nobody took.
+    leaveAll: () => hold(0),
   };
 }
 

@@ -244,6 +244,28 @@ test('status, health and problems need no credential and say nothing secret', as
   assert.equal((await send(served, { path: '/v1/problems/toString' })).status, 404);
 });
 
+test('a gateway that is to stop says so to load balancers first, and takes calls on connections that end', async (t) => {
+  const leaving = new AbortController();
+  const served = await serve(t, { ...appOptions(fakeGate()), leaving: leaving.signal });
+  assert.deepEqual((await send(served, { path: '/v1/readyz' })).json, { ok: true });
+  leaving.abort();
+  const refused = await send(served, { path: '/v1/readyz' });
+  assert.deepEqual([refused.status, refused.headers['retry-after']], [503, '1']);
+  assert.match(refused.text, /gateway-stopping/);
+  assert.equal((await send(served, { path: '/v1/healthz' })).status, 200);
+  const headers = { connection: 'keep-alive' };
+  const taken = await send(served, { path: PROPOSAL, token: TOKENS.person, headers });
+  assert.deepEqual([taken.status, taken.headers['connection']], [200, 'close']);
+  const mcp = await send(served, {
+    method: 'POST',
+    path: '/mcp',
+    token: TOKENS.agent,
+    headers,
+    body: {},
+  });
+  assert.equal(mcp.headers['connection'], 'close');
+});
+
 test('a list is a page and a view is whole', async (t) => {
   const served = await serve(t, appOptions(fakeGate()));
   const page = await send(served, { path: '/v1/proposals', token: TOKENS.person });

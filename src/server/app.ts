@@ -58,6 +58,8 @@ export interface AppOptions {
   readonly dependents?: DependentsPort;
   readonly version: string;
   readonly log: Log;
+  /** Aborts when no new calls are to be sent here any more, while they are still taken. */
+  readonly leaving?: AbortSignal;
   /** In place of the bounds on requests in flight, and on connections. */
   readonly bounds?: Partial<ExchangeBounds> & { readonly connectionsMax?: number };
   /** How long a caller may take to send a request. */
@@ -78,7 +80,8 @@ const SECURE_HEADERS = {
 export function openApp(options: AppOptions): FastifyInstance {
   const { credentials, gate, log, version } = options;
   const stopping = new AbortController();
-  const routes = routesOf(options);
+  const isLeaving = (): boolean => stopping.signal.aborted || options.leaving?.aborted === true;
+  const routes = routesOf(options, isLeaving);
   const exchanges = openExchanges({ ...EXCHANGE_BOUNDS, ...options.bounds }, isPublicAmong(routes));
   const { share } = exchanges;
   const app = openBorder(options, async (request, reply) => {
@@ -91,7 +94,7 @@ export function openApp(options: AppOptions): FastifyInstance {
   boundConnections(app.server, options.bounds?.connectionsMax);
   app.addHook('onSend', async (request, reply, payload) => {
     // A caller that is answered now is not to send its next request here.
-    if (stopping.signal.aborted) reply.header('connection', 'close');
+    if (isLeaving()) reply.header('connection', 'close');
     exchanges.answer(request, reply, sizeOf(payload));
   });
   serveRoutes(app, { credentials, stopping: stopping.signal, share }, routes);
@@ -107,6 +110,7 @@ export function openApp(options: AppOptions): FastifyInstance {
     version,
     log,
     stopping: stopping.signal,
+    isLeaving,
     bodyBytesMax: BODY_BYTES_MAX,
     authorize: async (request, reply) => {
       const principal = await authorize(credentials, 'agent', request.headers.authorization);
@@ -172,7 +176,7 @@ function openBorder(
 }
 
 /** Every route under `/v1`; the document describes itself too. */
-function routesOf(options: AppOptions): readonly Route[] {
+function routesOf(options: AppOptions, isLeaving: () => boolean): readonly Route[] {
   const routes: readonly Route[] = [
     ...proposalRoutes(options.gate),
     ...freezeRoutes(options.gate),
@@ -185,7 +189,7 @@ function routesOf(options: AppOptions): readonly Route[] {
     ...dependentRoutes(options.dependents),
     ...ledgerRoutes(options.ledgerFolder),
     ...metricsRoutes(options.metrics),
-    ...gatewayRoutes({ ...options, openApi: () => document }),
+    ...gatewayRoutes({ ...options, isLeaving, openApi: () => document }),
   ];
   const document = openApiDocument(routes, options.version);
   return routes;

@@ -12,6 +12,8 @@ import { claimsPerson } from './auth.ts';
 
 /** Where a supervisor asks whether the gateway lives. */
 export const HEALTH_PATH = '/v1/healthz';
+/** Where a load balancer asks whether to send it new calls. */
+export const READY_PATH = '/v1/readyz';
 
 export const EXCHANGE_BOUNDS = {
   /** Requests of agents, waits and listening streams among them, and of callers not known yet. */
@@ -33,7 +35,7 @@ export interface Exchanges {
   /**
    * Counts a request until its answer is sent or its caller gone; throws `too-many-requests`. A claim
    * to be a person is not counted before it is proved, so that no number of agents can keep one from
-   * a stop; neither is the question whether the gateway lives, which a busy one would otherwise deny.
+   * a stop; neither are the questions of supervisors and load balancers, which a busy one would deny.
    */
   begin(request: FastifyRequest, reply: FastifyReply): void;
   /** Counts a request against its credential, once it is known who calls; throws `too-many-requests`. */
@@ -60,7 +62,7 @@ export function openExchanges(
   let unreadBytes = 0;
   return {
     begin(request, reply) {
-      if (request.routeOptions.url !== HEALTH_PATH) {
+      if (!isProbe(request)) {
         if (isPublic(request)) anyone.enter(reply);
         else if (!claimsPerson(request)) agents.enter(reply);
       }
@@ -96,6 +98,10 @@ export function openExchanges(
       await Promise.all(owed);
     },
   };
+}
+
+function isProbe({ routeOptions: { url } }: FastifyRequest): boolean {
+  return url === HEALTH_PATH || url === READY_PATH;
 }
 
 /** So many requests at once, and of each credential no more than it leaves free. */

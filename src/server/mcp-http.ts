@@ -17,6 +17,8 @@ export interface McpMount {
   readonly version: string;
   readonly log: Log;
   readonly stopping: AbortSignal;
+  /** Whether callers are to send their next request elsewhere. */
+  readonly isLeaving: () => boolean;
   readonly bodyBytesMax: number;
   /** Refuses whoever is not an agent, or has its share of the requests in flight. */
   readonly authorize: (request: FastifyRequest, reply: FastifyReply) => Promise<Principal>;
@@ -64,6 +66,7 @@ export function mountMcp(mount: McpMount): { close(): Promise<void> } {
         // The token stops at this border; nothing behind it needs more than the principal.
         const auth: AuthInfo = { token: '', clientId: principal.name, scopes: [] };
         callers.set(auth, { principal, ended: AbortSignal.any([gone, stopping]) });
+        if (mount.isLeaving()) reply.raw.setHeader('connection', 'close');
         reply.hijack();
         reply.raw.once('prefinish', () => giveUpIdleReader(reply, EXCHANGE_BOUNDS.unreadMsMax));
         // Not awaited: the SDK's promise of a call that was cancelled never settles.

@@ -216,6 +216,7 @@ test('every answer is of the documented form, and has no member that is not docu
     },
     traceRun: { path: '/v1/runs/run-7/trace', token: TOKENS.agent },
     health: { path: '/v1/healthz' },
+    readiness: { path: '/v1/readyz' },
     openApi: { path: '/v1/openapi.json' },
     problem: { path: '/v1/problems/bug' },
   };

@@ -142,7 +142,9 @@ test('requests without a credential have a bound of their own', { timeout: 20_00
   for (const path of ['/v1/status', '/v1/openapi.json', '/nothing', '/v1/problems/bug']) {
     assertComesAgain(await send(served, { path }));
   }
-  assert.equal((await send(served, { path: '/v1/healthz' })).status, 200);
+  for (const path of ['/v1/healthz', '/v1/readyz']) {
+    assert.equal((await send(served, { path })).status, 200);
+  }
   assert.equal((await send(served, { path: PROPOSAL, token: TOKENS.agent })).status, 200);
   status.reject(new Error('enough'));
   assert.equal((await first).status, 500);

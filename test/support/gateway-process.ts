@@ -42,7 +42,9 @@ export async function startGatewayProcess(started: Started): Promise<GatewayProc
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'] ?? '', NODE_NO_WARNINGS: '1', ...environment },
   });
-  process.once('exit', () => child.kill('SIGKILL'));
+  const endWithTest = (): boolean => child.kill('SIGKILL');
+  process.once('exit', endWithTest);
+  child.once('close', () => process.off('exit', endWithTest));
   let said = '';
   child.stderr.on('data', (bytes: Buffer) => (said += bytes.toString()));
   const ready = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

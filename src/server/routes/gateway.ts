@@ -7,7 +7,7 @@ import type {
   ResourceView,
 } from '../../model/api.ts';
 import { Problem, PROBLEMS } from '../../model/problem.ts';
-import { HEALTH_PATH } from '../exchanges.ts';
+import { HEALTH_PATH, READY_PATH } from '../exchanges.ts';
 import { isProblemCode } from '../problem.ts';
 import {
   GATEWAY_STATUS,
@@ -30,11 +30,14 @@ export function gatewayRoutes({
   status,
   operations,
   resources,
+  isLeaving,
   openApi,
 }: {
   readonly status: () => Promise<GatewayStatus>;
   readonly operations: () => readonly OperationView[];
   readonly resources: () => Promise<readonly ResourceView[]>;
+  /** Whether new calls are to go elsewhere. */
+  readonly isLeaving: () => boolean;
   readonly openApi: () => unknown;
 }): readonly Route[] {
   return [
@@ -71,6 +74,20 @@ export function gatewayRoutes({
       summary: 'Answers while the gateway takes calls',
       answer: HEALTH,
       take: () => ({ ok: true }),
+    },
+    {
+      ...PUBLIC_READ,
+      path: READY_PATH,
+      operationId: 'readiness',
+      summary: 'Answers while new calls are to be sent here: no more once the gateway is to stop',
+      answer: HEALTH,
+      take: () => {
+        if (!isLeaving()) return { ok: true };
+        throw new Problem(
+          'gateway-stopping',
+          'the gateway is about to stop; send calls to another',
+        );
+      },
     },
     {
       ...PUBLIC_READ,
