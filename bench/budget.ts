@@ -3,15 +3,17 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { createSequencer } from '../src/ledger/sequencer.ts';
+import pg from 'pg';
 import type { BudgetLine } from '../src/model/budget.ts';
 import { newProposalId } from '../src/model/ids.ts';
 import type { Store } from '../src/model/ports.ts';
 import { ACME, beginChange, goOn, NOW, outcomeEntry } from '../src/store/conformance/fixtures.ts';
-import { openSqliteStore } from '../src/store/sqlite.ts';
-import { compareAll, type BenchRow, type Operation } from './measure.ts';
+import { startPostgres, type Postgres } from '../support/postgres.ts';
+import { compareOne, type BenchRow, type Operation } from './measure.ts';
+import { postgresOn, sqliteIn } from './stores.ts';
 
-const SIZE = { clients: 64, rounds: 5, perRound: 1_280 } as const;
+const SIZE = { clients: 64, rounds: 5, perRound: 960 } as const;
+const CONNECTIONS_MAX = 16;
 
 /** One budget that everybody shares, and one for each of 32 agents: the worst case and the usual one. */
 const SCOPES = [
@@ -26,33 +28,37 @@ const SCOPES = [
  */
 export async function budget(progress: (line: string) => void): Promise<BenchRow[]> {
   const folder = await mkdtemp(join(tmpdir(), 'writegate-bench-'));
+  const postgres = await startPostgres();
   try {
+    const counters = [
+      { kind: sqliteIn(folder), bare: (scopes: number) => bareCounter(folder, scopes) },
+      { kind: postgresOn(postgres), bare: (scopes: number) => bareCounterOn(postgres, scopes) },
+    ];
     const rows: BenchRow[] = [];
-    for (const { name, scopes } of SCOPES) {
-      progress(`budget, ${name} …`);
-      const store = await openSqliteStore({
-        path: join(folder, `store-${scopes}.sqlite`),
-        sequencer: createSequencer({ gateway: { id: 'bench' } }),
-        random: { bytes: (count) => randomBytes(count) },
-      });
-      const bare = bareCounter(join(folder, `bare-${scopes}.sqlite`), scopes);
-      try {
-        const [figures] = await compareAll([reserving(store, scopes)], bare.operation, SIZE);
-        if (figures === undefined) throw new Error('a comparison of one subject gave none');
+    for (const { kind, bare } of counters) {
+      for (const { name, scopes } of SCOPES) {
+        progress(`budget, ${kind.name}, ${name} …`);
         rows.push({
           bench: 'budget',
-          subject: `reserve and settle on the SQLite store, ${name}`,
-          peer: 'two conditional UPDATEs through node:sqlite, each a durable transaction',
-          ...figures,
+          subject: `reserve and settle on the ${kind.name} store, ${name}`,
+          peer: `two conditional UPDATEs through ${kind.driver}, each a durable transaction`,
+          ...(await beside(await kind.open(`store_${scopes}`), await bare(scopes), scopes)),
         });
-      } finally {
-        await store.close();
-        bare.close();
       }
     }
     return rows;
   } finally {
+    await postgres.stop();
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function beside(store: Store, bare: Bare, scopes: number): ReturnType<typeof compareOne> {
+  try {
+    return await compareOne(reserving(store, scopes), bare.operation, SIZE);
+  } finally {
+    await store.close();
+    await bare.close();
   }
 }
 
@@ -86,11 +92,13 @@ function lineOf(agent: number): BudgetLine {
 }
 
 /** The least that any store does for a budget: one row, counted up where that stays within its bound. */
-function bareCounter(
-  path: string,
-  scopes: number,
-): { readonly operation: Operation; readonly close: () => void } {
-  const database = new DatabaseSync(path);
+interface Bare {
+  readonly operation: Operation;
+  readonly close: () => void | Promise<void>;
+}
+
+async function bareCounter(folder: string, scopes: number): Promise<Bare> {
+  const database = new DatabaseSync(join(folder, `bare-${scopes}.sqlite`));
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
   database.exec('CREATE TABLE counters (scope INTEGER PRIMARY KEY, used INTEGER NOT NULL) STRICT');
   const add = database.prepare('INSERT INTO counters VALUES (?, 0)');
@@ -104,5 +112,23 @@ function bareCounter(
       reserve.run(turn % scopes);
     },
     close: () => database.close(),
+  };
+}
+
+async function bareCounterOn(server: Postgres, scopes: number): Promise<Bare> {
+  const pool = new pg.Pool({ connectionString: server.url(), max: CONNECTIONS_MAX });
+  pool.on('error', () => undefined);
+  const table = `bare_${scopes}`;
+  await pool.query(`CREATE TABLE ${table} (scope int PRIMARY KEY, used bigint NOT NULL)`);
+  await pool.query(`INSERT INTO ${table} SELECT n, 0 FROM generate_series(0, ${scopes - 1}) AS n`);
+  const text = `UPDATE ${table} SET used = used + 1
+    WHERE scope = $1 AND used < ${Number.MAX_SAFE_INTEGER}`;
+  const reserve = (scope: number) => pool.query({ name: table, text, values: [scope] });
+  return {
+    operation: async (turn) => {
+      await reserve(turn % scopes);
+      await reserve(turn % scopes);
+    },
+    close: () => pool.end(),
   };
 }

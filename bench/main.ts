@@ -1,4 +1,4 @@
-// `npm run bench -- [--json] [NAME ...]`: ratios beside a named peer, in one interleaved run.
+// `npm run bench -- [--json | --table] [NAME ...]`: ratios beside a named peer, in one interleaved run.
 import { parseArgs } from 'node:util';
 import { anomaly, anomalySentence, type AnomalyRow } from './anomaly.ts';
 import { budget } from './budget.ts';
@@ -6,6 +6,8 @@ import { decision } from './decision.ts';
 import { governedWrite } from './governed-write.ts';
 import type { BenchRow } from './measure.ts';
 import { preview47k } from './preview-47k.ts';
+import { store } from './store.ts';
+import { tableOf, type Cells } from './table.ts';
 import { undo } from './undo.ts';
 
 type Row = BenchRow | AnomalyRow;
@@ -17,11 +19,15 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map<string, Bench>([
   ['decision', decision],
   ['governed-write', governedWrite],
   ['preview-47k', preview47k],
+  ['store', store],
   ['undo', undo],
 ]);
 
 const { values, positionals } = parseArgs({
-  options: { json: { type: 'boolean', default: false } },
+  options: {
+    json: { type: 'boolean', default: false },
+    table: { type: 'boolean', default: false },
+  },
   allowPositionals: true,
 });
 const names = positionals.length > 0 ? positionals : [...BENCHES.keys()];
@@ -33,11 +39,29 @@ if (unknown !== undefined) {
 }
 for (const name of names) {
   const rows = await BENCHES.get(name)?.((line) => process.stderr.write(`bench: ${line}\n`));
-  for (const row of rows ?? []) {
-    process.stdout.write(values.json ? `${JSON.stringify(row)}\n` : `${sentence(row)}\n`);
+  if (values.table) process.stdout.write(tableOf((rows ?? []).map(cells)));
+  else {
+    for (const row of rows ?? []) {
+      process.stdout.write(values.json ? `${JSON.stringify(row)}\n` : `${sentence(row)}\n`);
+    }
   }
 }
 process.exit();
+
+function cells(row: Row): Cells {
+  if ('sensitivity' in row) return { said: anomalySentence(row) };
+  const { subject, peer, p50Ms, p99Ms, perSecond, peerPerSecond, ratioThroughput } = row;
+  return {
+    measured: subject,
+    with: scale(row),
+    'p50, ms': p50Ms,
+    'p99, ms': p99Ms,
+    '/s': perSecond,
+    beside: peer,
+    'its /s': peerPerSecond,
+    ratio: ratioThroughput,
+  };
+}
 
 function sentence(row: Row): string {
   if ('sensitivity' in row) return anomalySentence(row);

@@ -11,6 +11,7 @@ export interface BenchRow {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly perSecond: number;
+  readonly peerPerSecond: number;
   readonly ratioP50: number;
   readonly ratioThroughput: number;
   /** Lowest and highest of the rounds, where they are few. */
@@ -33,7 +34,7 @@ export interface Size {
   readonly perRound: number;
 }
 
-type Figures = Omit<BenchRow, 'bench' | 'subject' | 'peer'>;
+export type Figures = Omit<BenchRow, 'bench' | 'subject' | 'peer'>;
 
 /**
  * Times some operations and their peer in turn, round by round (each round begins with another),
@@ -44,7 +45,28 @@ export async function compareAll(
   peer: Operation,
   size: Size,
 ): Promise<readonly Figures[]> {
-  const operations = [peer, ...subjects];
+  const figures = await compareEach(subjects, [peer], size);
+  return figures.flat();
+}
+
+/** As `compareAll`, of one subject. */
+export async function compareOne(
+  subject: Operation,
+  peer: Operation,
+  size: Size,
+): Promise<Figures> {
+  const [figures] = await compareAll([subject], peer, size);
+  if (figures === undefined) throw new Error('a comparison of one subject gave none');
+  return figures;
+}
+
+/** As `compareAll`; for each subject its figures beside each of the peers. */
+export async function compareEach(
+  subjects: readonly Operation[],
+  peers: readonly Operation[],
+  size: Size,
+): Promise<readonly (readonly Figures[])[]> {
+  const operations = [...peers, ...subjects];
   const rounds: Round[][] = operations.map(() => []);
   const counter = { turn: 0 };
   for (let round = -1; round < size.rounds; round += 1) {
@@ -56,8 +78,9 @@ export async function compareAll(
       if (round >= 0) rounds[which]?.push(timed);
     }
   }
-  const [peerRounds = [], ...subjectRounds] = rounds;
-  return subjectRounds.map((each) => figuresOf(each, peerRounds, size));
+  return rounds
+    .slice(peers.length)
+    .map((each) => rounds.slice(0, peers.length).map((peer) => figuresOf(each, peer, size)));
 }
 
 async function time(operation: Operation, size: Size, counter: { turn: number }): Promise<Round> {
@@ -89,22 +112,27 @@ function figuresOf(rounds: readonly Round[], peers: readonly Round[], size: Size
     n: latencies.length,
     p50Ms: rounded(quantile(latencies, 0.5)),
     p99Ms: rounded(quantile(latencies, 0.99)),
-    perSecond: Math.round(
-      quantile(
-        rounds.map((round) => round.perSecond),
-        0.5,
-      ),
-    ),
+    perSecond: medianPerSecond(rounds),
+    peerPerSecond: medianPerSecond(peers),
     ratioP50: rounded(ratio((round) => quantile(round.latenciesMs, 0.5))),
     ratioThroughput: rounded(ratio((round) => round.perSecond)),
   };
 }
 
-function quantile(values: readonly number[], at: number): number {
+function medianPerSecond(rounds: readonly Round[]): number {
+  return Math.round(
+    quantile(
+      rounds.map((round) => round.perSecond),
+      0.5,
+    ),
+  );
+}
+
+export function quantile(values: readonly number[], at: number): number {
   const sorted = values.toSorted((left, right) => left - right);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * at))] ?? Number.NaN;
 }
 
-function rounded(value: number): number {
+export function rounded(value: number): number {
   return Math.round(value * 1_000) / 1_000;
 }

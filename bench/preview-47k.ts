@@ -99,6 +99,7 @@ function rowOf(
     p50Ms: rounded(median(previewed)),
     p99Ms: rounded(Math.max(...previewed)),
     perSecond: rounded(1_000 / median(previewed)),
+    peerPerSecond: rounded(1_000 / median(updated)),
     ratioP50: rounded(ratio),
     ratioThroughput: rounded(1 / ratio),
     ratioRange: [rounded(Math.min(...ratios)), rounded(Math.max(...ratios))],
