@@ -17,7 +17,7 @@ for (const [about, rounds, only] of [
       const reports: RoundReport[] = [];
       const failures: Failure[] = [];
       await runCrash(
-        { ...PLAN, seed: 1, rounds, only },
+        { ...PLAN, seed: 1, amount: { rounds }, only },
         {
           onRound: (report) => reports.push(report),
           onFailure: (failure) => failures.push(failure),

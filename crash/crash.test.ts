@@ -10,8 +10,9 @@ test('G1, G3, G7, L1: a gateway under a load is killed, and its target is: nothi
   const failures: Failure[] = [];
   await runCrash(
     {
-      rounds: 5,
-      seed: 1,
+      amount: { rounds: 5 },
+      // Each of them strikes once.
+      seed: 106,
       gateways: 1,
       store: 'sqlite',
       lanes: 1,

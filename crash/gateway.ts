@@ -4,8 +4,10 @@ import { appendFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { LOADED } from './loaded.ts';
 
-const CHILD = fileURLToPath(new URL('gateway-child.ts', import.meta.url));
+/** The command as the harness starts it. */
+export const CHILD: string = fileURLToPath(new URL('gateway-child.ts', import.meta.url));
 
 export interface GatewayOptions {
   /** 1, 2, 3. */
@@ -13,7 +15,7 @@ export interface GatewayOptions {
   /** Arguments of `writegate up` beside `--port` and `--json`. */
   readonly arguments: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
-  /** Where compiled code is kept from one start to the next; it makes them a third shorter. */
+  /** Where compiled code is kept from one start to the next: it halves what a start costs. */
   readonly cache: string;
   /** What it says on standard error is added to this file. */
   readonly logPath: string;
@@ -29,6 +31,7 @@ export class Gateway {
   #port = 0;
   #isFrozen = false;
   #answers = Promise.withResolvers<void>();
+  #loaded = Promise.withResolvers<void>();
   #doesAnswer = false;
 
   constructor(options: GatewayOptions) {
@@ -58,6 +61,11 @@ export class Gateway {
     return this.#answers.promise;
   }
 
+  /** Resolves once the code of the one that starts is loaded, or it has ended. */
+  loaded(): Promise<void> {
+    return this.#loaded.promise;
+  }
+
   /** Starts it and returns once it answers; throws with its last words where it ends before. */
   async start(): Promise<void> {
     const child = this.#spawn();
@@ -67,6 +75,10 @@ export class Gateway {
       appendFileSync(this.#options.logPath, bytes);
     });
     for await (const line of createInterface({ input: child.stdout })) {
+      if (line === LOADED) {
+        this.#loaded.resolve();
+        continue;
+      }
       const port = portOf(line);
       if (port === undefined) {
         words.push(line);
@@ -75,6 +87,7 @@ export class Gateway {
       this.#port = port;
       this.#doesAnswer = true;
       this.#answers.resolve();
+      child.stdin.write('\n');
       return;
     }
     if (child.exitCode === null && child.signalCode === null) await once(child, 'close');
@@ -88,9 +101,9 @@ export class Gateway {
     await this.#end('SIGKILL');
   }
 
-  /** Asks it to end, and waits until it did. */
-  async stop(): Promise<void> {
-    await this.#end('SIGTERM');
+  /** Asks it to end, waits until it did, and returns its exit code; 0 where it did not run. */
+  stop(): Promise<number | null> {
+    return this.#end('SIGTERM');
   }
 
   /** Stops its time: it holds what it holds and does nothing, until `thaw`. */
@@ -105,6 +118,8 @@ export class Gateway {
 
   #spawn(): Child {
     const { arguments: given, environment, cache } = this.#options;
+    this.#loaded = Promise.withResolvers();
+    const { resolve: ended } = this.#loaded;
     const child = spawn(
       process.execPath,
       [CHILD, 'up', '--json', '--log', 'json', '--port', String(this.#port), ...given],
@@ -120,6 +135,7 @@ export class Gateway {
     );
     child.stdin.on('error', () => undefined);
     child.on('close', () => {
+      ended();
       if (this.#child !== child) return;
       this.#child = undefined;
       this.#isDown();
@@ -128,14 +144,15 @@ export class Gateway {
     return child;
   }
 
-  async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+  async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> {
     const child = this.#child;
-    if (child === undefined) return;
+    if (child === undefined) return 0;
     const closed = once(child, 'close');
     child.kill(signal);
     this.#isFrozen = false;
     this.#isDown();
     await closed;
+    return child.exitCode;
   }
 
   #isDown(): void {

@@ -68,8 +68,7 @@ export async function openLane(
     return proxy;
   };
   try {
-    const cache = await mkdtemp(join(tmpdir(), 'writegate-crash-cache-'));
-    closing.push(() => rm(cache, { recursive: true, force: true }));
+    const cache = process.env['NODE_COMPILE_CACHE'] ?? (await temporary(closing));
     const target = await started(TARGET_SETTINGS);
     const urls = await makeDatabases(target);
     const storeServer = store === 'postgres' ? await started(STORE_SETTINGS) : null;
@@ -107,6 +106,12 @@ export async function openLane(
     await close();
     throw error;
   }
+}
+
+async function temporary(closing: (() => Promise<void>)[]): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'writegate-crash-cache-'));
+  closing.push(() => rm(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 async function makeDatabases(target: Postgres): Promise<ReadonlyMap<string, string>> {

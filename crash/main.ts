@@ -4,17 +4,18 @@ import { inert } from '../src/lib/terminal.ts';
 import { FAULT_NAMES, type FaultName } from './faults/fault.ts';
 import { FAULTS } from './faults/index.ts';
 import type { RoundReport } from './round.ts';
-import { runCrash, type CrashOptions, type Failure } from './run.ts';
+import { runCrash, type Amount, type CrashOptions, type Failure } from './run.ts';
 import { possibleFaults } from './schedule.ts';
 import { tableOf, tableText } from './table.ts';
 
 const EXIT = { clean: 0, wrong: 1, usage: 64, broken: 70, stopped: 130 } as const;
 
-const HELP = `npm run crash -- [--rounds N] [--seed S] [--gateways 1|3] [--store sqlite|postgres]
-                 [--only FAULT ...] [--lanes N] [--json]
+const HELP = `npm run crash -- [--rounds N | --kills N] [--seed S] [--gateways 1|3]
+                 [--store sqlite|postgres] [--only FAULT ...] [--lanes N] [--json]
 
-N rounds (20) of kills at random times, and after every tenth another fault; with --only those
-faults alone, in turn. What is chosen is chosen by the seed; when it comes to pass is the machine's.
+N rounds (20), or as many as N kills take. A round kills up to five times at random, and after every
+tenth comes another fault; with --only those faults alone, in turn. What is chosen is chosen by the
+seed; when it comes to pass is the machine's.
 
 ${FAULT_NAMES.map((name) => `  ${name.padEnd(16)}${FAULTS[name].about}`).join('\n')}
 
@@ -30,7 +31,7 @@ const reports: RoundReport[] = [];
 const failures: Failure[] = [];
 const startedAt = performance.now();
 process.stderr.write(
-  `crash: seed ${options.seed}, ${options.gateways} gateway(s) on ${options.store}\n`,
+  `crash: ${amountText(options.amount)}, seed ${options.seed}, ${options.gateways} gateway(s) on ${options.store}\n`,
 );
 const progress = setInterval(() => say(false), process.stderr.isTTY ? 500 : 15_000);
 try {
@@ -60,14 +61,21 @@ try {
 say(true);
 const table = tableOf(reports);
 const seconds = Math.round((performance.now() - startedAt) / 1000);
-const summary = { ...options, seconds, failures: failures.length, table };
+const summary = { ...options, seconds, kills: killed(), failures: failures.length, table };
 process.stdout.write(isJson ? `${JSON.stringify(summary)}\n` : `\n${tableText(table)}`);
 
 function say(isLast: boolean): void {
-  const kills = reports.reduce((sum, report) => sum + report.kills, 0);
   const minutes = ((performance.now() - startedAt) / 60_000).toFixed(1);
-  const line = `crash: ${reports.length} rounds, ${kills} kills, ${failures.length} failures, ${minutes} min`;
+  const line = `crash: ${reports.length} rounds, ${killed()} kills, ${failures.length} failures, ${minutes} min`;
   process.stderr.write(process.stderr.isTTY ? `\r${line}${isLast ? '\n' : ''}` : `${line}\n`);
+}
+
+function killed(): number {
+  return reports.reduce((sum, report) => sum + report.kills, 0);
+}
+
+function amountText(amount: Amount): string {
+  return 'rounds' in amount ? `${amount.rounds} rounds` : `${amount.kills} kills`;
 }
 
 function told({ fault, command, wrongs, folder }: Failure): string {
@@ -80,7 +88,8 @@ function read(): { readonly asked: CrashOptions; readonly isJson: boolean } {
   try {
     const { values } = parseArgs({
       options: {
-        rounds: { type: 'string', default: '20' },
+        rounds: { type: 'string' },
+        kills: { type: 'string' },
         seed: { type: 'string', default: String(Date.now() % 1_000_000) },
         gateways: { type: 'string', default: '1' },
         store: { type: 'string', default: 'sqlite' },
@@ -101,12 +110,9 @@ function read(): { readonly asked: CrashOptions; readonly isJson: boolean } {
     }
     const possible = possibleFaults({ store, gateways });
     const only = values.only.map((name): FaultName => oneOf('--only', name, possible));
-    const whole = {
-      rounds: wholeNumber('--rounds', values.rounds),
-      seed: wholeNumber('--seed', values.seed),
-    };
     const asked = {
-      ...whole,
+      amount: amountOf(values, only),
+      seed: wholeNumber('--seed', values.seed),
       lanes: wholeNumber('--lanes', values.lanes),
       gateways,
       store,
@@ -118,6 +124,18 @@ function read(): { readonly asked: CrashOptions; readonly isJson: boolean } {
     process.stderr.write(`crash: ${inert(why)}; --help says what is expected\n`);
     process.exit(EXIT.usage);
   }
+}
+
+function amountOf(
+  { rounds, kills }: { readonly rounds?: string; readonly kills?: string },
+  only: readonly FaultName[],
+): Amount {
+  if (kills === undefined) return { rounds: wholeNumber('--rounds', rounds ?? '20') };
+  if (rounds !== undefined) throw new Error('expected --rounds or --kills, found both');
+  if (only.length > 0 && !only.includes('kill') && !only.includes('kill-in-commit')) {
+    throw new Error('--kills takes faults that kill gateways, found none of them after --only');
+  }
+  return { kills: wholeNumber('--kills', kills) };
 }
 
 function oneOf<Name extends string>(option: string, given: string, names: readonly Name[]): Name {

@@ -9,7 +9,7 @@ import { audit, type Wrong } from './audit/audit.ts';
 import { readEffects } from './audit/effects.ts';
 import { publishedSize, readPublished, type PublishedState } from './audit/log.ts';
 import { ask } from './database.ts';
-import type { FaultName } from './faults/fault.ts';
+import type { FaultName, Scene } from './faults/fault.ts';
 import { FAULTS } from './faults/index.ts';
 import type { Installation } from './installation.ts';
 import { Journal } from './journal.ts';
@@ -21,6 +21,8 @@ export interface Round {
   /** From 0 within its installation. */
   readonly number: number;
   readonly fault: FaultName;
+  /** How often it strikes while the load goes on. */
+  readonly strikes: number;
   readonly seed: number;
 }
 
@@ -37,12 +39,13 @@ export interface RoundReport {
 }
 
 const CLIENTS = 8;
-const WRITES_EACH = 3;
+/** A client's writes, beside one for each strike. */
+const WRITES_EACH = 2;
 /** How long what a fault left open may stay open: a lease, a few ticks, and a machine that is slow. */
 const OPEN_MS = 90_000;
 const LOOK_MS = 40;
-/** A moment comes after so many answers, and then so many milliseconds. */
-const MOMENT_ANSWERS = Math.floor(CLIENTS * WRITES_EACH * 0.8);
+/** A moment comes after some of this part of all answers, and then so many milliseconds. */
+const MOMENT_PART = 0.8;
 const MOMENT_MS = 25;
 
 /** Plays a round on an installation of which everything was right before. */
@@ -53,27 +56,23 @@ export async function playRound(installation: Installation, round: Round): Promi
   const writes = chooseWrites(lot.fork('writes'), {
     round: round.number,
     clients: CLIENTS,
-    each: WRITES_EACH,
+    each: WRITES_EACH + round.strikes,
   });
   const journal = new Journal(writes.flat());
-  const timing = lot.fork('moment');
   let kills = 0;
   const load = startLoad(installation.doors, writes, journal);
-  const strike = FAULTS[round.fault].strike({
+  const struck = strike(round, {
     lot: lot.fork('fault'),
     lane,
     installation,
     over: load.over,
     trouble: () => journal.trouble(),
-    moment: async () => {
-      await journal.reached(timing.below(MOMENT_ANSWERS));
-      await pause(timing.below(MOMENT_MS));
-    },
+    moment: momentsOf(lot.fork('moment'), round, journal),
     killed: () => {
       kills += 1;
     },
   });
-  await Promise.all([strike, load.over]);
+  await Promise.all([struck, load.over]);
   const { log, budgets } = await quiet(installation);
   const effects = await readEffects(lane);
   const wrongs = [
@@ -93,6 +92,22 @@ export async function playRound(installation: Installation, round: Round): Promi
     again: journal.again,
     ends: Object.fromEntries(Object.entries(ends).map(([end, of]) => [end, of?.length ?? 0])),
     wrongs,
+  };
+}
+
+async function strike({ fault, strikes }: Round, scene: Scene): Promise<void> {
+  for (let each = 0; each < strikes; each += 1) await FAULTS[fault].strike(scene);
+}
+
+/** The moments of a round's load, from the first to the last. */
+function momentsOf(lot: Lot, { strikes }: Round, journal: Journal): () => Promise<void> {
+  const answers = Math.floor(journal.lines.size * MOMENT_PART);
+  const moments = Array.from({ length: strikes }, () => lot.below(answers)).toSorted(
+    (one, other) => one - other,
+  );
+  return async () => {
+    await journal.reached(moments.shift() ?? 0);
+    await pause(lot.below(MOMENT_MS));
   };
 }
 

@@ -36,5 +36,10 @@ export function roundsOf(seed: number, rounds: number, plan: Plan): readonly Rou
     const other = others[turn % others.length];
     if (plan.only.length === 0 && isTenth && other !== undefined) faults.push(other);
   }
-  return faults.map((fault, number) => ({ number, fault, seed: lot.below(2 ** 32) }));
+  return faults.map((fault, number) => ({
+    number,
+    fault,
+    strikes: lot.between(1, FAULTS[fault].strikesMax),
+    seed: lot.below(2 ** 32),
+  }));
 }

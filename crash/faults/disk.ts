@@ -17,6 +17,7 @@ export const storeFull: Fault = {
   about: 'files of a gateway and its store can grow no further, from some byte on',
   stores: ['sqlite'],
   gateways: 1,
+  strikesMax: 1,
   strike: (scene) => {
     const log = `${join(scene.installation.data[0] ?? '', 'store.sqlite')}-wal`;
     const room = scene.lot.below(ROOM_BYTES);
@@ -28,6 +29,7 @@ export const storeReadOnly: Fault = {
   about: 'nothing of a gateway can be written to its disk',
   stores: ['sqlite'],
   gateways: 1,
+  strikesMax: 1,
   strike: (scene) => limited(scene, () => 0),
 };
 

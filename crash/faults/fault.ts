@@ -21,7 +21,7 @@ export interface Scene {
   readonly lot: Lot;
   readonly lane: Lane;
   readonly installation: Installation;
-  /** Resolves at a moment of the load that the lot chooses. */
+  /** Resolves at the next of the moments of the load that the lot chose; each strike takes one. */
   moment(): Promise<void>;
   /** Resolves once the next call of a client came to nothing, or the load is over. */
   trouble(): Promise<void>;
@@ -38,6 +38,8 @@ export interface Fault {
   readonly stores: readonly StoreKind[];
   /** How many gateways it takes at least. */
   readonly gateways: number;
+  /** How often it strikes in one load, at most. */
+  readonly strikesMax: number;
   /**
    * Does harm while the load goes on, and takes it away again: once it resolves nothing is in the
    * way of anything, and every gateway answers.

@@ -10,6 +10,7 @@ export const freeze: Fault = {
   about: 'SIGSTOP of a gateway for longer than its lease, then SIGCONT',
   stores: ['sqlite', 'postgres'],
   gateways: 1,
+  strikesMax: 1,
   async strike({ installation, lot, moment }) {
     const gateway = lot.pickOf(installation.gateways);
     await moment();

@@ -5,14 +5,16 @@ import type { Lot } from '../lot.ts';
 import type { Fault, Scene } from './fault.ts';
 
 /** In one start of so many the gateway is killed again before, or soon after, it answers. */
-const KILLED_IN_START = 6;
-const START_MS = 1_500;
+const KILLED_IN_START = 4;
+/** So long after its code is loaded, at most: then it looks at what the one before it left. */
+const START_MS = 600;
 
 export const kill: Fault = {
   about:
     'kill -9 of a gateway, or of several at once, at a random time, at times again as it starts',
   stores: ['sqlite', 'postgres'],
   gateways: 1,
+  strikesMax: 5,
   async strike(scene) {
     const { installation, lot } = scene;
     const struck = someOf(lot, installation.gateways);
@@ -28,6 +30,7 @@ export const killInCommit: Fault = {
     'kill -9 while a COMMIT is under way, to target or store: its request, or its reply, is lost',
   stores: ['sqlite', 'postgres'],
   gateways: 1,
+  strikesMax: 3,
   async strike(scene) {
     const { installation, lane, lot } = scene;
     const index = lot.below(installation.gateways.length);
@@ -66,6 +69,7 @@ async function killAndStart(
   scene.killed();
   while (lot.once(KILLED_IN_START)) {
     const start = gateway.start().catch(() => undefined);
+    await gateway.loaded();
     await pause(lot.below(START_MS));
     await gateway.kill();
     scene.killed();

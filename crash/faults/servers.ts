@@ -20,6 +20,7 @@ export const targetKilled: Fault = {
     'kill -9 of the target database, or of one backend of it, after which it recovers by itself',
   stores: ['sqlite', 'postgres'],
   gateways: 1,
+  strikesMax: 2,
   strike: (scene) => killServer(scene, scene.lane.target),
 };
 
@@ -27,6 +28,7 @@ export const storeKilled: Fault = {
   about: 'the same of the database that the store is in',
   stores: ['postgres'],
   gateways: 1,
+  strikesMax: 2,
   strike: (scene) => killServer(scene, storeServer(scene)),
 };
 
@@ -34,6 +36,7 @@ export const targetCut: Fault = {
   about: 'the way to the target is cut, loses requests, loses replies, or stalls',
   stores: ['sqlite', 'postgres'],
   gateways: 1,
+  strikesMax: 2,
   async strike(scene) {
     const ways = scene.lane.ways.map(({ target }) => target);
     await lose(scene, ways, scene.lot.below(AWAY_MS));
@@ -44,6 +47,7 @@ export const storeCut: Fault = {
   about: 'the same of the way to the database that the store is in',
   stores: ['postgres'],
   gateways: 1,
+  strikesMax: 2,
   async strike(scene) {
     const ways = scene.lane.ways.flatMap(({ store }) => store ?? []);
     await lose(scene, ways, scene.lot.below(AWAY_MS));
@@ -56,6 +60,7 @@ export const cutOff: Fault = {
     'one gateway of several is cut off from the store, the target or both, longer than its lease',
   stores: ['postgres'],
   gateways: 2,
+  strikesMax: 1,
   async strike(scene) {
     const { target, store } = scene.lot.pickOf(scene.lane.ways);
     const ways = scene.lot.pickOf([[target], [store], [target, store]]);
