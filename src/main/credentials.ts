@@ -106,23 +106,23 @@ export async function issue(
   holder: CredentialBody['holder'],
 ): Promise<CredentialView> {
   for (let tries = 0; tries < COMMIT_TRIES_MAX; tries += 1) {
-    const issued = await issueOnce(ports, by, holder);
+    const issued = await issueOnce(ports, by, { holder });
     if (issued !== undefined) return issued;
   }
   throw new Problem('too-many-requests', 'policies come into force too often; try again');
 }
 
-/** Undefined where another policy came into force meanwhile. */
-async function issueOnce(
+/** Undefined where another policy came into force meanwhile, or there is a credential of that id. */
+export async function issueOnce(
   ports: CredentialPorts,
   by: string,
-  holder: CredentialBody['holder'],
+  { holder, ...asked }: { readonly holder: CredentialBody['holder']; readonly id?: CredentialId },
 ): Promise<CredentialView | undefined> {
   const logStep = await ports.follow?.();
   const { policy } = ports.configuration();
   const at = ports.clock.now();
   const secret = Buffer.from(ports.random.bytes(SECRET_BYTES)).toString('base64url');
-  const id = newCredentialId(at, ports.random.bytes(10));
+  const id = asked.id ?? newCredentialId(at, ports.random.bytes(10));
   const named =
     holder.kind === 'agent' ? policy.agents.get(holder.name) : policy.people.get(holder.name);
   if (named === undefined) {

@@ -77,12 +77,21 @@ export async function enter(ports: PresencePorts): Promise<Presence> {
   };
 }
 
+/**
+ * The gateways that are there, as somebody sees it who is none of them: one that ended without leaving
+ * is gone at once where it ran on this machine, else when it was not seen for `ALIVE_MS`.
+ */
+export async function gatewaysThere(shared: Shared): Promise<readonly SeenGateway[]> {
+  const own = { host: hostKey(), pid: process.pid };
+  return (await shared.gateways()).filter((each) => !isGone(each, own, runs));
+}
+
 async function takeName(ports: PresencePorts, card: GatewayCard): Promise<void> {
-  const { shared, clock } = ports;
+  const { shared, clock, isRunning = runs } = ports;
   let known: SeenGateway | undefined;
   for (;;) {
     const found = (await shared.gateways()).find(({ id }) => id === card.id);
-    if (found === undefined || isGone(ports, found, card)) {
+    if (found === undefined || isGone(found, card, isRunning)) {
       if (await shared.join(card, found?.holder ?? null)) return;
       continue;
     }
@@ -96,9 +105,9 @@ async function takeName(ports: PresencePorts, card: GatewayCard): Promise<void> 
 }
 
 function isGone(
-  { isRunning = runs }: PresencePorts,
   found: SeenGateway,
-  own: GatewayCard,
+  own: Pick<GatewayCard, 'host' | 'pid'>,
+  isRunning: (pid: number) => boolean,
 ): boolean {
   if (!isAlive(found)) return true;
   if (found.host !== own.host) return false;
