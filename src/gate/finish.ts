@@ -131,6 +131,9 @@ export async function tick(journey: Journey, ending: AbortSignal): Promise<void>
     const claimed = await journey.leases.next(CLAIMED_MAX);
     if (claimed.length === 0) break;
     for (const { tenant, id } of claimed) {
+      // A person is saying how it ended, here: the lease keeps out other gateways, and not this one's
+      // own calls. It is let go of when they have said it.
+      if (journey.inFlight.has(id)) continue;
       const work = async (): Promise<unknown> => !ending.aborted && takeUp(journey, tenant, id);
       await journey.inFlight.during(id, work).catch(leave);
       journey.watch.changed(id);
