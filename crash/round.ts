@@ -60,6 +60,7 @@ export async function playRound(installation: Installation, round: Round): Promi
   });
   const journal = new Journal(writes.flat());
   let kills = 0;
+  const found: Wrong[] = [];
   const load = startLoad(installation.doors, writes, journal);
   const struck = strike(round, {
     lot: lot.fork('fault'),
@@ -71,18 +72,22 @@ export async function playRound(installation: Installation, round: Round): Promi
     killed: () => {
       kills += 1;
     },
+    found: (wrong) => {
+      found.push(wrong);
+    },
   });
   await Promise.all([struck, load.over]);
   const { log, budgets } = await quiet(installation);
   const effects = await readEffects(lane);
   const wrongs = [
+    ...found,
     ...audit({ journal, log, effects, budgets }),
     ...(await ledgerWrongs(installation)),
   ];
   const own = [...log.proposals.values()].filter(({ run }) => run === `round-${round.number}`);
   const marks = [...new Set(own.map(({ mark }) => mark ?? ''))];
-  const standing = (found: ReadonlyMap<string, number>): number =>
-    marks.reduce((sum, mark) => sum + (found.get(mark) ?? 0), 0);
+  const standing = (counts: ReadonlyMap<string, number>): number =>
+    marks.reduce((sum, mark) => sum + (counts.get(mark) ?? 0), 0);
   const ends = Object.groupBy(own, ({ state, code }) => `${state} ${code}`);
   return {
     round,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Fault, Scene } from './fault.ts';
+import { demoteStore } from './standby.ts';
 
 const run = promisify(execFile);
 
@@ -26,11 +27,13 @@ export const storeFull: Fault = {
 };
 
 export const storeReadOnly: Fault = {
-  about: 'nothing of a gateway can be written to its disk',
-  stores: ['sqlite'],
+  about:
+    "nothing of a gateway can be written to its disk; the store's server is a standby for a time",
+  stores: ['sqlite', 'postgres'],
   gateways: 1,
   strikesMax: 1,
-  strike: (scene) => limited(scene, () => 0),
+  strike: (scene) =>
+    scene.lane.storeServer === null ? limited(scene, () => 0) : demoteStore(scene),
 };
 
 /**

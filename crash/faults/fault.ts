@@ -1,3 +1,4 @@
+import type { Wrong } from '../audit/audit.ts';
 import type { Installation } from '../installation.ts';
 import type { Lane, StoreKind } from '../lane.ts';
 import type { Lot } from '../lot.ts';
@@ -5,6 +6,7 @@ import type { Lot } from '../lot.ts';
 export const FAULT_NAMES = [
   'kill',
   'kill-in-commit',
+  'commit-lost',
   'freeze',
   'target-killed',
   'target-cut',
@@ -27,8 +29,10 @@ export interface Scene {
   trouble(): Promise<void>;
   /** Resolves once the load is over. */
   readonly over: Promise<void>;
-  /** Counts a process that was killed. */
+  /** Counts a gateway that was killed. */
   killed(): void;
+  /** What is wrong while the harm is done. */
+  found(wrong: Wrong): void;
 }
 
 export interface Fault {

@@ -24,34 +24,6 @@ export const kill: Fault = {
   },
 };
 
-/** Kills a gateway just as it commits in the target, or in its store where that is a server. */
-export const killInCommit: Fault = {
-  about:
-    'kill -9 while a COMMIT is under way, to target or store: its request, or its reply, is lost',
-  stores: ['sqlite', 'postgres'],
-  gateways: 1,
-  strikesMax: 3,
-  async strike(scene) {
-    const { installation, lane, lot } = scene;
-    const index = lot.below(installation.gateways.length);
-    const gateway = installation.gateways[index];
-    const ways = lane.ways[index];
-    if (gateway === undefined || ways === undefined) throw new Error('each gateway has its ways');
-    const lost = lot.pick(['request', 'reply'] as const);
-    const way = lot.once(2) ? (ways.store ?? ways.target) : ways.target;
-    await scene.moment();
-    const struck = Promise.withResolvers<void>();
-    way.atCommit(lost, () => {
-      const killed = gateway.kill();
-      scene.killed();
-      killed.then(struck.resolve, struck.reject);
-    });
-    await Promise.race([struck.promise, scene.over]);
-    way.disarm();
-    if (!gateway.isRunning) await gateway.start();
-  },
-};
-
 function someOf(lot: Lot, gateways: readonly Gateway[]): readonly Gateway[] {
   const count = lot.between(1, gateways.length);
   const first = lot.below(gateways.length);

@@ -2,12 +2,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Postgres } from '../../support/postgres.ts';
 import { ask } from '../database.ts';
+import type { Lot } from '../lot.ts';
 import type { Proxy, Traffic } from '../proxy.ts';
 import type { Fault, Scene } from './fault.ts';
 import { FROZEN_MS } from './freeze.ts';
 
-/** How long a server stays away, at most. */
+/** How long a server stays away, at most; and once in so many times. */
 const AWAY_MS = 2_500;
+const LONG_AWAY_MS = 12_000;
+const LONG_ONCE_IN = 5;
 
 /** Any connection of a gateway. */
 const BACKEND = `
@@ -39,7 +42,7 @@ export const targetCut: Fault = {
   strikesMax: 2,
   async strike(scene) {
     const ways = scene.lane.ways.map(({ target }) => target);
-    await lose(scene, ways, scene.lot.below(AWAY_MS));
+    await lose(scene, ways, awayMs(scene.lot));
   },
 };
 
@@ -50,7 +53,7 @@ export const storeCut: Fault = {
   strikesMax: 2,
   async strike(scene) {
     const ways = scene.lane.ways.flatMap(({ store }) => store ?? []);
-    await lose(scene, ways, scene.lot.below(AWAY_MS));
+    await lose(scene, ways, awayMs(scene.lot));
   },
 };
 
@@ -74,11 +77,11 @@ export const cutOff: Fault = {
 
 async function killServer({ lot, moment }: Scene, server: Postgres): Promise<void> {
   const isWhole = !lot.once(3);
-  const awayMs = lot.below(AWAY_MS);
+  const downMs = awayMs(lot);
   await moment();
   if (isWhole) {
     await server.kill();
-    await pause(awayMs);
+    await pause(downMs);
     await server.restart();
     return;
   }
@@ -99,9 +102,14 @@ async function answering(url: string): Promise<void> {
   }
 }
 
-function storeServer({ lane }: Scene): Postgres {
+export function storeServer({ lane }: Scene): Postgres {
   if (lane.storeServer === null) throw new Error('this store is no server');
   return lane.storeServer;
+}
+
+/** Mostly so short that gateways wait for it, now and then so long that they give up. */
+function awayMs(lot: Lot): number {
+  return lot.below(lot.once(LONG_ONCE_IN) ? LONG_AWAY_MS : AWAY_MS);
 }
 
 const LOSSES: readonly Traffic[] = ['refused', 'requests-lost', 'replies-lost', 'stalled'];
@@ -110,7 +118,7 @@ const LOSSES: readonly Traffic[] = ['refused', 'requests-lost', 'replies-lost', 
 async function lose(
   { lot, moment }: Scene,
   proxies: readonly Proxy[],
-  awayMs: number,
+  forMs: number,
 ): Promise<void> {
   const loss = lot.pickOf(LOSSES);
   await moment();
@@ -118,7 +126,7 @@ async function lose(
     proxy.traffic(loss);
     if (loss === 'refused') proxy.cut();
   }
-  await pause(awayMs);
+  await pause(forMs);
   for (const proxy of proxies) {
     proxy.traffic('passes');
     if (loss !== 'stalled') proxy.cut();
