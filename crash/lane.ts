@@ -2,8 +2,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startPostgres, type Postgres } from '../support/postgres.ts';
+import { startPostgres, type Postgres, type PostgresOptions } from '../support/postgres.ts';
 import { makeRoles } from '../test/support/postgres-roles.ts';
+import { noSmallDisk, SMALL_DISK } from '../support/small-disk.ts';
 import { ask } from './database.ts';
 import { openProxy, type Proxy } from './proxy.ts';
 import { BOOKS, SHOP } from './schema.ts';
@@ -47,6 +48,8 @@ const SCHEMAS: readonly (readonly [DatabaseName, string])[] = [
 const TARGET_SETTINGS = { fsync: 'off', max_connections: '300' };
 /** A store refuses a server that does not sync. */
 const STORE_SETTINGS = { max_connections: '300' };
+/** Room for the store of an installation, and not much more. */
+const STORE_DISK_MEGABYTES = 200;
 
 /** Starts the servers, and makes the databases with the roles that `writegate add postgres` makes. */
 export async function openLane(
@@ -57,8 +60,8 @@ export async function openLane(
   const close = async (): Promise<void> => {
     for (const step of closing.splice(0).toReversed()) await step();
   };
-  const started = async (settings: Readonly<Record<string, string>>): Promise<Postgres> => {
-    const server = await startPostgres({ settings });
+  const started = async (options: PostgresOptions): Promise<Postgres> => {
+    const server = await startPostgres(options);
     closing.push(() => server.stop());
     return server;
   };
@@ -69,9 +72,19 @@ export async function openLane(
   };
   try {
     const cache = process.env['NODE_COMPILE_CACHE'] ?? (await temporary(closing));
-    const target = await started(TARGET_SETTINGS);
+    const target = await started({ settings: TARGET_SETTINGS });
     const urls = await makeDatabases(target);
-    const storeServer = store === 'postgres' ? await started(STORE_SETTINGS) : null;
+    const hasDisk = store === 'postgres' && noSmallDisk() === null;
+    const storeServer =
+      store === 'postgres'
+        ? await started({
+            settings: STORE_SETTINGS,
+            ...(hasDisk && { smallDiskMegabytes: STORE_DISK_MEGABYTES }),
+          })
+        : null;
+    if (hasDisk && storeServer !== null) {
+      await ask(storeServer.url(), `CREATE TABLESPACE small LOCATION '${SMALL_DISK}'`);
+    }
     const ways: Ways[] = [];
     for (let each = 0; each < gateways; each += 1) {
       const own = storeServer === null ? null : await proxied(storeServer);
@@ -98,7 +111,8 @@ export async function openLane(
         if (storeServer === null) return;
         await storeServer.dropDatabase(`store_${stores}`);
         stores += 1;
-        await storeServer.createDatabase(`store_${stores}`);
+        const where = hasDisk ? ' TABLESPACE small' : '';
+        await ask(storeServer.url(), `CREATE DATABASE store_${stores}${where}`);
       },
       close,
     };

@@ -5,7 +5,7 @@ import { FAULT_NAMES, type FaultName } from './faults/fault.ts';
 import { FAULTS } from './faults/index.ts';
 import type { RoundReport } from './round.ts';
 import { runCrash, type Amount, type CrashOptions, type Failure } from './run.ts';
-import { possibleFaults } from './schedule.ts';
+import { leftOut, possibleFaults } from './schedule.ts';
 import { tableOf, tableText } from './table.ts';
 
 const EXIT = { clean: 0, wrong: 1, usage: 64, broken: 70, stopped: 130 } as const;
@@ -33,6 +33,9 @@ const startedAt = performance.now();
 process.stderr.write(
   `crash: ${amountText(options.amount)}, seed ${options.seed}, ${options.gateways} gateway(s) on ${options.store}\n`,
 );
+for (const [name, why] of leftOut(options)) {
+  process.stderr.write(`crash: ${name} is left out: ${why}\n`);
+}
 const progress = setInterval(() => say(false), process.stderr.isTTY ? 500 : 15_000);
 try {
   await runCrash(

@@ -15,12 +15,30 @@ export interface Plan {
 /** How many rounds one installation lives, beside the faults between them. */
 export const ROUNDS_EACH = 20;
 const KILLS_BETWEEN = 10;
+/** Where there are several gateways a strike is longer: it may be of all of them. */
+const STRIKES_OF_MANY_MAX = 3;
 
 /** The faults that can befall such an installation. */
 export function possibleFaults({ gateways, store }: Omit<Plan, 'only'>): readonly FaultName[] {
   return FAULT_NAMES.filter(
-    (name) => FAULTS[name].stores.includes(store) && FAULTS[name].gateways <= gateways,
+    (name) => isOf(name, { gateways, store }) && whyNot(name, store) === null,
   );
+}
+
+/** Those that would befall it, were this machine another one: with the reason. */
+export function leftOut(plan: Omit<Plan, 'only'>): ReadonlyMap<FaultName, string> {
+  const reasons = FAULT_NAMES.filter((name) => isOf(name, plan)).map(
+    (name) => [name, whyNot(name, plan.store)] as const,
+  );
+  return new Map(reasons.flatMap(([name, why]) => (why === null ? [] : [[name, why] as const])));
+}
+
+function isOf(name: FaultName, { gateways, store }: Omit<Plan, 'only'>): boolean {
+  return FAULTS[name].stores.includes(store) && FAULTS[name].gateways <= gateways;
+}
+
+function whyNot(name: FaultName, store: StoreKind): string | null {
+  return FAULTS[name].whyNot?.(store) ?? null;
 }
 
 /** The rounds of an installation, by its seed: `rounds` of them, and the faults between. */
@@ -36,10 +54,11 @@ export function roundsOf(seed: number, rounds: number, plan: Plan): readonly Rou
     const other = others[turn % others.length];
     if (plan.only.length === 0 && isTenth && other !== undefined) faults.push(other);
   }
+  const strikesMax = plan.gateways > 1 ? STRIKES_OF_MANY_MAX : Number.POSITIVE_INFINITY;
   return faults.map((fault, number) => ({
     number,
     fault,
-    strikes: lot.between(1, FAULTS[fault].strikesMax),
+    strikes: lot.between(1, Math.min(FAULTS[fault].strikesMax, strikesMax)),
     seed: lot.below(2 ** 32),
   }));
 }

@@ -17,6 +17,7 @@ import {
   type Account,
   type Preference,
 } from './postgres-binaries.ts';
+import { withSmallDisk } from './small-disk.ts';
 
 const HOST = '127.0.0.1';
 const SUPERUSER = 'postgres';
@@ -30,6 +31,8 @@ export interface PostgresOptions {
   readonly prefer?: Preference;
   /** Lines of `postgresql.conf`. `fsync` is on unless you say otherwise here. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Gives it a disk of so many megabytes at `SMALL_DISK`, for a tablespace; see `noSmallDisk`. */
+  readonly smallDiskMegabytes?: number;
 }
 
 /** A running server with nothing in it. It ends with this process at the latest. */
@@ -38,6 +41,8 @@ export interface Postgres {
   readonly port: number;
   /** As `server_version` says: `18.4`. */
   readonly version: string;
+  /** The process that watches over it, and sees what it sees. */
+  readonly keeperPid: number;
   /** The connection string of the superuser, with password; database `postgres` if none is named. */
   url(database?: string): string;
   createDatabase(name: string, template?: string): Promise<void>;
@@ -129,12 +134,18 @@ async function startKeeper(
   const account = unprivilegedAccount();
   const folder = mkdtempSync(join(account ? '/tmp' : tmpdir(), 'writegate-postgres-'));
   const { arguments: args, bin } = prepare(folder, port, password, account, options);
-  const child = spawn('/bin/sh', ['-c', KEEPER, 'writegate-postgres', folder, bin, ...args], {
+  const words = ['-c', KEEPER, 'writegate-postgres', folder, bin, ...args];
+  const { smallDiskMegabytes } = options;
+  const isPlain = smallDiskMegabytes === undefined;
+  const command = isPlain
+    ? { program: '/bin/sh', arguments: words }
+    : withSmallDisk(smallDiskMegabytes, words);
+  const child = spawn(command.program, command.arguments, {
     cwd: folder,
     stdio: ['pipe', 'ignore', 'pipe'],
     detached: true,
     env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
-    ...(account && { uid: account.uid, gid: account.gid }),
+    ...(isPlain && account && { uid: account.uid, gid: account.gid }),
   });
   const keeper: Keeper = { child, folder, complaint: '', closed: false };
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -242,6 +253,7 @@ async function connected(keeper: Keeper, port: number, password: string): Promis
   return {
     host: HOST,
     port,
+    keeperPid: keeper.child.pid ?? 0,
     version: String(rows[0]?.['server_version']).replace(/ .*/, ''),
     url,
     async createDatabase(name, template = 'template1') {

@@ -40,6 +40,8 @@ export interface Fault {
   readonly about: string;
   /** The stores that it can befall. */
   readonly stores: readonly StoreKind[];
+  /** Why this machine cannot bring it about; null where it can. */
+  readonly whyNot?: (store: StoreKind) => string | null;
   /** How many gateways it takes at least. */
   readonly gateways: number;
   /** How often it strikes in one load, at most. */
