@@ -275,7 +275,8 @@ async function beginProposal(
       return ended(await commitSteps(journey, begun, { entries: [refusal], logStep }));
     }
     const { assessment, held } = assessed;
-    const steps = { ...begun, prefix: [entry, { type: 'preview', assessment }] } as const;
+    const prefix = [entry, { type: 'preview', assessment }] as const;
+    const steps = { ...begun, prefix, measuredBy: policy.digest };
     if (held !== null) return decideHeld(journey, steps, held);
     return ended(await decideAndCommit(journey, steps));
   });

@@ -14,6 +14,7 @@ import { claimEffect, type EffectClaim } from './same-effect.ts';
 
 /** How often a decision runs again because what it read had moved. */
 export const ROUNDS_MAX = 4;
+const POLICY_MOVED: Commit = { kind: 'conflict', conflict: { kind: 'policy' } };
 /** How long an attempt may run before it stands out; who carries on is a matter of leases. */
 const EXECUTION_MS_MAX = 60_000;
 
@@ -55,6 +56,8 @@ export interface Steps {
   readonly claim: KeyClaim | null;
   readonly compensated: Compensated | null;
   readonly duplicateOf: string | null;
+  /** The policy that a new proposal was measured and scored by; absent: one that was assessed before. */
+  readonly measuredBy?: Digest;
 }
 
 /**
@@ -152,9 +155,10 @@ export async function commitSteps(
   { entries, decision, effect, paces = [], logStep }: Pick<Decided, 'entries'> & Partial<Decided>,
 ): Promise<Commit> {
   const { proposal, prefix, isNew } = steps;
-  if (decision !== undefined && isOfFormerPolicy(ports, decision)) {
-    return { kind: 'conflict', conflict: { kind: 'policy' } };
-  }
+  if (decision !== undefined && isOfFormerPolicy(ports, decision)) return POLICY_MOVED;
+  // What it was measured for, and how risky it was found, is of another policy than its decision.
+  const { measuredBy = decision?.policyDigest } = steps;
+  if (decision?.policyDigest !== measuredBy) return POLICY_MOVED;
   const allowed = decision?.kind === 'allow' ? decision : undefined;
   const keys = joined(proposal, steps.claim, effect);
   return ports.store.commit({

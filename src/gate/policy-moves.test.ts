@@ -110,6 +110,38 @@ for (const [when, tighten] of [
   });
 }
 
+const RELIED_ON = `${POLICY}dependents:
+  - { name: shop, target: kv, resource: rows, criticality: critical }
+  - { name: books, target: kv, resource: rows, criticality: critical }
+  - { name: mail, target: kv, resource: rows, criticality: critical }
+`;
+
+for (const holds of [true, false]) {
+  const how = holds ? 'held' : 'not held';
+
+  test(`what was measured under a former policy is measured and scored anew (${how})`, async () => {
+    const opened = await testGate({ holds });
+    const { store } = opened;
+    const actStep = store.actStep.bind(store);
+    let looks = 0;
+    store.actStep = async (...asked) => {
+      looks += 1;
+      // The first look is before the measure, the second before the decision on it.
+      if (looks === 2) {
+        await bringIn(opened, RELIED_ON, store.commit.bind(store));
+      }
+      return actStep(...asked);
+    };
+    const result = await opened.gate.propose(bot, setDraft('a', '9'));
+    assert.equal(result.state, 'waiting');
+    const { decision, assessment } = await opened.proposal(result.proposalId);
+    assert.equal(assessment?.risk.level, 'critical');
+    assert.ok(decision?.findings.some(({ code }) => code === 'risk-critical'));
+    assert.equal(opened.target.rows.get('a'), '1');
+    assert.equal(opened.target.open(), 0);
+  });
+}
+
 test('a policy that comes into force and lets it through as well costs another round, not the write', async () => {
   const opened = await testGate({ holds: true });
   const wider = POLICY.replace('max: 5', 'max: 6');
