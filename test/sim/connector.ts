@@ -22,8 +22,11 @@ export interface Listener {
   told(caller: Caller, key: WriteKey, what: Told): void;
 }
 
-/** `sent`: something that may take effect is on its way, and nothing was heard of it yet. */
-export type Told = 'sent' | 'applied' | 'refused' | 'drifted' | 'fenced' | 'absent';
+/**
+ * `sent`: something that may take effect is on its way, and nothing was heard of it yet. `gone`: what
+ * was sent has ended without effect, which says nothing of what is sent next.
+ */
+export type Told = 'sent' | 'applied' | 'refused' | 'drifted' | 'fenced' | 'absent' | 'gone';
 
 export interface ConnectorParts {
   readonly system: System;
@@ -36,13 +39,19 @@ export interface ConnectorParts {
 
 const AWAY = refusal('target-unavailable', 'the target did not answer; nothing was changed');
 
-/** Before anything was written: less goes wrong, and one that is late is one that is lost. */
-const EARLY = 0.25;
+/** Before anything was written less goes wrong; what is rare has more go wrong with it. */
+const OFTEN: Readonly<Record<'early' | 'end' | 'question', number>> = {
+  early: 0.25,
+  end: 1.5,
+  question: 3,
+};
 
-function earlyFates(fates: Weighted<Fate>): Weighted<Fate> {
+function fatesOf(fates: Weighted<Fate>, kind: keyof typeof OFTEN): Weighted<Fate> {
   return fates.map(([weight, fate]) => {
     if (fate === 'done') return [weight, fate];
-    return [weight * EARLY, fate === 'late' ? 'request-lost' : fate];
+    // Of what is early, or was given up, late is the same as lost.
+    const isLost = fate === 'late' && kind !== 'question';
+    return [weight * OFTEN[kind], isLost ? 'request-lost' : fate];
   });
 }
 
@@ -75,7 +84,7 @@ class Wire {
 
   async plan(request: PlanRequest): Promise<PlanAnswer> {
     const { system, fates } = this.#parts;
-    const asked = { what: `plan ${request.proposalId}`, fates: earlyFates(fates) };
+    const asked = { what: `plan ${request.proposalId}`, fates: fatesOf(fates, 'early') };
     const answer = await this.#send(asked, () => system.plan(request)).catch(() => AWAY);
     if (answer.kind === 'refused') this.#tell(request.proposalId, 'refused');
     return answer;
@@ -155,13 +164,16 @@ class Wire {
   }
 
   async probe(request: ProbeRequest): Promise<ProbeAnswer> {
-    const { system } = this.#parts;
+    const { system, fates } = this.#parts;
     const { key, fence } = request;
     const isReady = () => !system.nature.dedups || !fence || system.isKeyFree(key);
     const what = fence ? `fence ${key}` : `ask ${key}`;
-    const answer = await this.#send({ what, isReady }, () => system.ask(request));
+    const asked = { what, isReady, fates: fatesOf(fates, 'question') };
+    const answer = await this.#send(asked, () => system.ask(request));
     if (answer.kind === 'applied') this.#tell(key, 'applied');
-    if (answer.kind === 'absent') this.#tell(key, answer.fenced ? 'fenced' : 'absent');
+    // A transaction that has ended does not begin again.
+    const absent = system.nature.journals ? 'gone' : 'absent';
+    if (answer.kind === 'absent') this.#tell(key, answer.fenced ? 'fenced' : absent);
     return answer;
   }
 
@@ -172,7 +184,7 @@ class Wire {
     const asked = {
       what: `begin ${request.key}`,
       isReady: () => system.isFree(request.key, request),
-      fates: earlyFates(fates),
+      fates: fatesOf(fates, 'early'),
     };
     try {
       return await this.#send(asked, () => {
@@ -182,6 +194,7 @@ class Wire {
           // Who begins and dies leaves it open until the target notices.
           scheduler.afterCrash(caller, {
             what: `the end of ${caller.name}'s ${answer.reference}`,
+            kind: 'end of what a crash left',
             isReady: () => true,
             arrive: () => system.drop(answer.reference),
           });
@@ -212,7 +225,7 @@ class Wire {
 
   async #drop(key: WriteKey, reference: string): Promise<void> {
     const { system, fates } = this.#parts;
-    const asked = { what: `drop ${key} ${reference}`, fates: earlyFates(fates) };
+    const asked = { what: `drop ${key} ${reference}`, fates: fatesOf(fates, 'end') };
     try {
       await this.#send(asked, () => system.drop(reference));
     } catch {
@@ -224,6 +237,7 @@ class Wire {
     const { system, scheduler } = this.#parts;
     scheduler.strays.push({
       what: `the end of ${reference}`,
+      kind: 'end of what was given up',
       isReady: () => true,
       arrive: () => system.drop(reference),
     });

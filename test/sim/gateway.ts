@@ -1,18 +1,21 @@
 /** One gateway: a name that starts, crashes and starts again, each time as a process of its own. */
 import { openGate, type OpenGate } from '../../src/gate.ts';
 import { policiesAfter, recordPolicy } from '../../src/main/policy-log.ts';
+import type { PolicyAuthor } from '../../src/model/entry.ts';
 import type { Policy } from '../../src/model/policy.ts';
 import type { Clock, Store, Target } from '../../src/model/ports.ts';
 import { scoreOf } from '../../src/policy/stages/risk.ts';
 import { Chance } from './chance.ts';
 import { openConnector } from './connector.ts';
 import type { Audit } from './invariants/audit.ts';
-import { PARSED, type Variant } from './policies.ts';
+import { PARSED, weakeningsOf, type Variant } from './policies.ts';
 import { simulatedClock, simulatedNotifier, simulatedRandom, simulatedStore } from './ports.ts';
-import { TENANT } from './principals.ts';
+import { credentialOf, TENANT } from './principals.ts';
 import type { Caller, Scheduler, World } from './scheduler.ts';
 import type { Shape } from './shape.ts';
 import type { System } from './system.ts';
+
+const AUTHOR: PolicyAuthor = { kind: 'person', name: 'pete', credential: credentialOf('pete') };
 
 export interface GatewayParts {
   readonly seed: number;
@@ -82,8 +85,8 @@ export interface Process {
   inForce: { readonly variant: Variant; readonly step: number };
   /** Reads what is in force; what follows it is up to the caller. */
   boot(): Promise<void>;
-  /** Brings another policy into force. */
-  bringIn(next: Variant, weakens: number): Promise<void>;
+  /** Brings another policy into force; where it is weaker a person lets it in. */
+  bringIn(next: Variant): Promise<void>;
 }
 
 function openProcess(parts: GatewayParts, gateway: Gateway, caller: Caller): Process {
@@ -108,10 +111,12 @@ function openProcess(parts: GatewayParts, gateway: Gateway, caller: Caller): Pro
       await store.endLeases(name);
       process.gate = open();
     },
-    bringIn: async (next, weakens) => {
-      const { configuration } = next;
-      const { step } = process.inForce;
-      const isRecorded = await recordPolicy(log, configuration, step, { weakens });
+    bringIn: async (next) => {
+      const { variant, step } = process.inForce;
+      const weakens = weakeningsOf(variant, next);
+      world.coverage.reach('policy', weakens > 0 ? 'that is weaker' : 'that is not weaker');
+      const how = weakens > 0 ? { weakens, by: AUTHOR } : {};
+      const isRecorded = await recordPolicy(log, next.configuration, step, how);
       if (isRecorded) process.inForce = { variant: next, step: step + 1 };
     },
   };

@@ -8,12 +8,12 @@
 // Ends with 1 where something that must hold was broken, or, of many seeds, something never came up.
 import { parseArgs } from 'node:util';
 import { playAll, type Harvest } from './farm.ts';
-import { unreached } from './must-reach.ts';
+import { MUST_REACH_KEYS, unreached } from './must-reach.ts';
 import { commandOf, narrowed } from './narrow.ts';
 import { simulate } from './run.ts';
 import type { Narrowing } from './shape.ts';
 import { knownSeeds } from './seeds.ts';
-import { progress, summary } from './summary.ts';
+import { COLUMNS, leastReached, progress, summary } from './summary.ts';
 
 const { values } = parseArgs({
   options: {
@@ -86,9 +86,12 @@ function tellAll(harvest: Harvest, seconds: number, missing: readonly string[]):
     say(JSON.stringify({ seeds, steps, seconds, broken: null, missing, coverage: counts }));
     return;
   }
-  for (const line of summary(coverage)) say(line);
-  say(`${seeds} seeds, ${steps} steps, ${seconds.toFixed(1)} s: all holds`);
+  const columns = process.stdout.isTTY ? process.stdout.columns : COLUMNS;
+  for (const line of summary(coverage, columns)) say(line);
+  for (const line of leastReached(MUST_REACH_KEYS, coverage, columns)) say(line);
   for (const key of missing) say(`never reached: ${key}`);
+  const ending = missing.length === 0 ? 'all holds' : 'all holds, and something never came up';
+  say(`${seeds} seeds, ${steps} steps, ${seconds.toFixed(1)} s: ${ending}`);
 }
 
 async function tellBroken(seed: number, message: string): Promise<void> {

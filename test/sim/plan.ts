@@ -15,6 +15,8 @@ export type Planned = { readonly kind: 'planned'; readonly plan: Plan } | Target
 
 /** A value that a constraint of every target is against. */
 export const FORBIDDEN_VALUE = '9';
+/** A value of which no target knows what follows. */
+export const UNCLEAR_VALUE = '5';
 /** Operations: `set` and `pay` take `{rows: {name: value | null}}`; `pay` has a value in money. */
 export const OPERATIONS: readonly string[] = ['set', 'pay'];
 
@@ -62,7 +64,17 @@ function planStep(
     return refusal('constraint-violated', 'a constraint is against it', true);
   }
   const effects = entries.flatMap(([name, value]) => change(name, rows.get(name), value));
-  return { kind: 'planned', plan: planOf(effects, step.operation === 'pay' ? paid(effects) : []) };
+  const isPaid = step.operation === 'pay';
+  const plan = planOf(effects, isPaid ? paid(effects) : []);
+  // What is paid no more is worth nobody knows what.
+  const valueComplete = !isPaid || effects.every(({ kind }) => kind !== 'delete');
+  return { kind: 'planned', plan: { ...plan, valueComplete, warnings: warningsOf(effects) } };
+}
+
+/** Of some effects a target does not know the whole. */
+function warningsOf(effects: readonly Effect[]): readonly string[] {
+  const isUnclear = effects.some(({ after }) => after?.['value'] === UNCLEAR_VALUE);
+  return isUnclear ? ['what follows from it is not known'] : [];
 }
 
 function wanted(given: JsonObject): Readonly<Record<string, string | null>> {
@@ -82,7 +94,10 @@ function together(before: Rows, after: Rows, steps: readonly StepPlan[]): Plan {
   );
   const value = steps.flatMap(({ plan }) => plan.value);
   const counts = steps.flatMap(({ plan }) => plan.counts);
-  return { ...planOf(net, value), class: strongestOf(steps), counts, steps };
+  const valueComplete = steps.every(({ plan }) => plan.valueComplete);
+  const warnings = [...new Set(steps.flatMap(({ plan }) => plan.warnings))];
+  const whole = { ...planOf(net, value), valueComplete, warnings };
+  return { ...whole, class: strongestOf(steps), counts, steps };
 }
 
 function strongestOf(steps: readonly StepPlan[]): Plan['class'] {

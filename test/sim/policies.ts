@@ -1,5 +1,6 @@
 /** The policies of simulations: made from a few figures that the invariants judge by, too. */
 import { parseConfiguration } from '../../src/policy/parse.ts';
+import { weakenings } from '../../src/policy/weakening.ts';
 import type { Configuration, Tier } from '../../src/model/policy.ts';
 import type { Role } from '../../src/model/principal.ts';
 import type { BudgetWindow } from '../../src/model/budget.ts';
@@ -31,6 +32,17 @@ export interface Figures {
   /** Operations that may lawfully repeat. */
   readonly repeatable: readonly string[];
   readonly budgets: readonly BudgetFigures[];
+  /** Values that nobody lets through: by a rule, and by a validation. */
+  readonly forbidden: readonly string[];
+  readonly invalid: readonly string[];
+  /** Values that people look at. */
+  readonly looked: readonly string[];
+  /** Targets that a rule lets agents write to. */
+  readonly permitted: readonly string[];
+  /** The most that one write may pay, in pence; null: anything. */
+  readonly paidMax: number | null;
+  /** Targets on which so much relies that people look. */
+  readonly critical: readonly string[];
 }
 
 export const TENANT_NAME = 'acme';
@@ -61,12 +73,18 @@ export const BASE: Figures = {
   repeatable: [],
   budgets: [
     { name: 'pace', per: 'agent', measure: 'writes', window: 'minute', max: 3 },
-    { name: 'rows', per: 'tenant', measure: 'records', window: 'hour', max: 20 },
+    { name: 'rows', per: 'tenant', measure: 'records', window: 'hour', max: 9 },
     { name: 'money', per: 'target', measure: 'value:GBP', window: 'day', max: 1_500 },
   ],
+  forbidden: [],
+  invalid: [],
+  looked: [],
+  permitted: TARGETS,
+  paidMax: null,
+  critical: [],
 };
 
-/** From the first on; any may follow any. */
+/** Any may be the first, and any may follow any. */
 export const VARIANTS: readonly Figures[] = [
   BASE,
   {
@@ -97,8 +115,47 @@ export const VARIANTS: readonly Figures[] = [
     ],
   },
   { ...BASE, name: 'observe', mode: 'observe' },
-  { ...BASE, name: 'one', recordsMax: 1, duplicateMinutes: 1_440 },
+  {
+    ...BASE,
+    name: 'one',
+    agents: { ...BASE.agents, temp: { create: 'none', update: 'none', delete: 'none' } },
+    recordsMax: 1,
+    duplicateMinutes: 1_440,
+  },
+  {
+    ...BASE,
+    name: 'ruled',
+    agents: { ...BASE.agents, clerk: { ...ALONE, update: 'read-only' } },
+    budgets: BASE.budgets.filter(({ name }) => name !== 'money'),
+    forbidden: ['7'],
+    invalid: ['6'],
+    looked: ['8'],
+    permitted: TARGETS.filter((name) => name !== 'sms'),
+    paidMax: 600,
+    critical: ['files'],
+  },
 ];
+
+/** Rules of agents' writes: those that permit, forbid, and have people look. */
+function rulesOf({ forbidden, looked, permitted }: Figures): readonly object[] {
+  const reason = 'a simulation';
+  const has = (value: string) =>
+    `effect.rows.exists(row, has(row.after.value) && row.after.value == "${value}")`;
+  return [
+    { id: 'all', effect: 'permit', reason, match: { target: permitted } },
+    ...forbidden.map((value) => {
+      return { id: `no-${value}`, effect: 'forbid', reason, when: has(value) };
+    }),
+    // Of what it does not ask first whether it is there it cannot be told, and then it denies.
+    ...forbidden.map((value) => {
+      const when = `effect.rows.exists(row, row.after.value == "${value}")`;
+      return { id: `blind-${value}`, effect: 'forbid', reason, match: { operation: 'set' }, when };
+    }),
+    ...looked.map((value) => {
+      return { id: `look-${value}`, effect: 'require', reason, when: has(value) };
+    }),
+  ];
+}
 
 export interface Variant {
   readonly figures: Figures;
@@ -110,6 +167,16 @@ export const PARSED: readonly Variant[] = VARIANTS.map((figures) => ({
   figures,
   configuration: parseConfiguration(textOf(figures), `${figures.name}.yaml`),
 }));
+
+const WEAKENINGS = new Map<string, number>();
+
+/** In how many ways one lets more through than the other, as the product tells it. */
+export function weakeningsOf(before: Variant, after: Variant): number {
+  const key = `${before.figures.name} ${after.figures.name}`;
+  const known = WEAKENINGS.get(key) ?? weakenings(before.configuration, after.configuration).length;
+  WEAKENINGS.set(key, known);
+  return known;
+}
 
 export function figuresOf(digest: string): Figures {
   const found = PARSED.find(({ configuration }) => configuration.policy.digest === digest);
@@ -133,8 +200,23 @@ function textOf(figures: Figures): string {
         { owner: OWNER, permissions: permissions(tiers) },
       ]),
     ),
-    rules: [{ id: 'all', effect: 'permit', reason: 'a simulation' }],
-    limits: [{ name: 'records', recordsMax: figures.recordsMax }],
+    rules: rulesOf(figures),
+    validations: figures.invalid.map((value) => ({
+      name: `not-${value}`,
+      reason: 'a simulation',
+      holds: `effect.rows.all(row, !has(row.after.value) || row.after.value != "${value}")`,
+    })),
+    limits: [
+      { name: 'records', recordsMax: figures.recordsMax },
+      ...(figures.paidMax === null ? [] : [paidLimit(figures.paidMax)]),
+    ],
+    // Three that rely on it are enough for the highest risk that there is.
+    dependents: figures.critical.flatMap((target) =>
+      ['shop', 'books', 'mail'].map((name) => {
+        const criticality = 'critical';
+        return { name: `${name}-of-${target}`, target, resource: 'rows', criticality };
+      }),
+    ),
     thresholds: [{ name: 'records', recordsOver }],
     budgets: budgets.map(({ name, per, measure, window, max }) => {
       return {
@@ -153,6 +235,10 @@ function textOf(figures: Figures): string {
     routes: { people: { steps: [{ quorum }], expiresAfter: `${expiresAfterMinutes}m` } },
     defaultRoute: 'people',
   });
+}
+
+function paidLimit(pence: number): object {
+  return { name: 'paid', match: { operation: 'pay' }, valueMax: { GBP: (pence / 100).toFixed(2) } };
 }
 
 function permissions(tiers: Tiers): readonly object[] {

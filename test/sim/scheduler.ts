@@ -7,8 +7,10 @@
  *    more; it happens at most once.
  * 3. A process that crashed neither calls nor hears anything any more.
  */
+import type { Aims, Stage } from './aims.ts';
 import type { Chance, Weighted } from './chance.ts';
 import type { Coverage } from './coverage.ts';
+import { stepOf } from './steps.ts';
 import type { Trace } from './trace.ts';
 
 /** What becomes of a call. */
@@ -50,6 +52,8 @@ export interface Asked<Answer> {
 /** Arrives in the world without anybody waiting for it. */
 export interface Stray {
   readonly what: string;
+  /** Without names, for what was reached. */
+  readonly kind: string;
   readonly isReady: () => boolean;
   readonly arrive: () => Promise<void> | void;
 }
@@ -73,6 +77,9 @@ export interface World {
   /** Once faults have stopped every call is carried out and answered. */
   hasFaults: boolean;
   readonly leaseMs: number;
+  readonly aims: Aims;
+  /** The process of a caller dies. */
+  readonly crash: (caller: Caller) => void;
 }
 
 /** Lets everything run that waits for nothing of the world. */
@@ -146,14 +153,42 @@ export class Scheduler {
       pending.answer();
       return true;
     }
+    const crashes = hasFaults ? this.#world.aims.at(stepOf(pending.asked)) : undefined;
+    if (crashes !== undefined) {
+      await this.#crashAt(pending, crashes);
+      return true;
+    }
     const isSlowed = pending.notBefore > 0;
     const fate = hasFaults && !isSlowed ? chance.weighted(fates) : 'done';
     this.#say(caller, `${port} ${what}`, fate);
-    this.#world.coverage.reach('fate', `${port} ${fate}`);
+    if (!isSlowed) this.#reachFate(pending, fate);
     const partner = fate === 'done' && hasFaults ? this.#partnerOf(pending) : undefined;
     if (partner === undefined) await this.#meet(pending, fate);
     else await this.#together(pending, partner);
     return true;
+  }
+
+  async #crashAt(pending: Pending, stage: Stage): Promise<void> {
+    const { caller, port, what } = pending.asked;
+    this.#say(caller, `${port} ${what}`, `crash ${stage}`);
+    if (stage === 'after') {
+      pending.isCarriedOut = true;
+      await pending.arrive();
+    }
+    this.#world.crash(caller);
+  }
+
+  #reachFate({ asked }: Pending, fate: Fate): void {
+    const { coverage } = this.#world;
+    const step = stepOf(asked);
+    if (asked.port === 'store') {
+      const kinds = ['store commit', 'store read'];
+      const kind = kinds.find((each) => step.startsWith(each)) ?? 'store lease';
+      coverage.reach('fate', `${kind} ${fate}`);
+      return;
+    }
+    coverage.reach('fate', `${asked.port} ${fate}`);
+    if (asked.port === 'target') coverage.reach('message', `${step} ${fate}`);
   }
 
   /** Another commit that comes in the same turn, and so into the same transaction. */
@@ -168,7 +203,7 @@ export class Scheduler {
 
   async #together(first: Pending, second: Pending): Promise<void> {
     this.#say(second.asked.caller, `store ${second.asked.what}`, 'done, in the same transaction');
-    this.#world.coverage.reach('fate', 'store together');
+    this.#world.coverage.reach('fate', 'store commit together');
     this.#remove(first);
     this.#remove(second);
     await Promise.all([first.arrive(), second.arrive()]);
@@ -184,6 +219,7 @@ export class Scheduler {
     if (stray === undefined) return false;
     this.strays.splice(this.strays.indexOf(stray), 1);
     this.#world.trace.add(`~ ${stray.what} arrives`);
+    this.#world.coverage.reach('arrival', stray.kind);
     await stray.arrive();
     return true;
   }
@@ -203,10 +239,10 @@ export class Scheduler {
     this.#pending = this.#pending.filter(({ asked }) => asked.caller !== caller);
     for (const { asked, isCarriedOut, arrive } of own) {
       const stage = isCarriedOut ? 'after' : 'before';
-      this.#world.coverage.reach('crash', `${stage} ${asked.port} ${verbOf(asked)}`);
+      this.#world.coverage.reach('crash', `${stage} ${stepOf(asked)}`);
       const isSent = asked.port === 'target' || asked.what.startsWith('commit');
       if (!isSent || isCarriedOut || !this.#world.chance.hits(0.5)) continue;
-      this.#stray(`${caller.name} ${asked.what}`, asked, arrive);
+      this.#stray(asked, arrive);
     }
     this.#world.trace.add(`! ${caller.name} crashes with ${own.length} calls open`);
   }
@@ -230,7 +266,7 @@ export class Scheduler {
         return lose();
       case 'late':
         this.#remove(pending);
-        this.#stray(`${asked.caller.name} ${asked.what}`, asked, arrive);
+        this.#stray(asked, arrive);
         return lose();
       case 'slow':
         pending.notBefore = this.#world.now + this.#world.leaseMs + 1;
@@ -238,12 +274,10 @@ export class Scheduler {
     }
   }
 
-  #stray(
-    what: string,
-    asked: Pick<Pending['asked'], 'isReady'>,
-    arrive: () => Promise<void>,
-  ): void {
-    this.strays.push({ what, isReady: asked.isReady ?? (() => true), arrive });
+  #stray(asked: Pending['asked'], arrive: () => Promise<void>): void {
+    const what = `${asked.caller.name} ${asked.what}`;
+    const { isReady = () => true } = asked;
+    this.strays.push({ what, kind: stepOf(asked), isReady, arrive });
   }
 
   #ready(): readonly Pending[] {
@@ -262,14 +296,6 @@ export class Scheduler {
   #say(caller: Caller, what: string, how: string): void {
     this.#world.trace.add(`${caller.name} ${what}: ${how}`);
   }
-}
-
-/** What a call is about, without names: of a commit its last entry. */
-function verbOf({ port, what }: Pick<Pending['asked'], 'port' | 'what'>): string {
-  const words = what.split(' ');
-  if (port === 'target') return words[1] ?? '';
-  if (words[0] !== 'commit') return port === 'store' ? 'read' : '';
-  return `commit ${/(\w+)\]/.exec(what)?.[1] ?? ''}`;
 }
 
 function asError(thrown: unknown): Error {

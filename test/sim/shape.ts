@@ -1,13 +1,20 @@
 /** What one seed is about: each leaves out much of what there is, so that the rest meets more often. */
 import type { Chance, Weighted } from './chance.ts';
+import { VARIANTS } from './policies.ts';
 import type { Fate } from './scheduler.ts';
 import type { Nature } from './system.ts';
 
 export interface Shape {
   readonly operations: number;
+  /** How many steps follow after the last of them, with faults. */
+  readonly stepsAfter: number;
   /** How many calls of agents and people are under way at a time. */
   readonly concurrency: number;
   readonly gateways: 1 | 2;
+  /** The policy in force at first, as its place among all. */
+  readonly policy: number;
+  /** Whether values come up that rules, validations and people are about. */
+  readonly isOdd: boolean;
   readonly targets: readonly { readonly name: string; readonly nature: Nature }[];
   readonly fates: {
     readonly target: Weighted<Fate>;
@@ -17,6 +24,8 @@ export interface Shape {
     readonly signer: Weighted<Fate>;
   };
   readonly busy: number;
+  /** How many crashes there are at steps of a kind, beside those at any time. */
+  readonly aims: number;
   /** How often each step that is no call comes up, beside calls at 10. */
   readonly steps: Readonly<Record<StepKind, number>>;
   /** How often each kind of operation comes up beside the others. */
@@ -66,6 +75,7 @@ export const NARROWED: readonly string[] = [
   'drift',
   'time',
   'busy',
+  'renew',
   'checkpoint',
   ...['target', 'commit', 'read', 'notifier', 'signer'].flatMap((port) =>
     ['answered', 'request-lost', 'reply-lost', 'late', 'slow'].map((fate) => `${port}-${fate}`),
@@ -106,6 +116,11 @@ export function natureOf(name: string, chance: Chance): Nature {
   }
 }
 
+/** Where nothing is let through little happens. */
+function policyOf(chance: Chance): number {
+  return chance.weighted(VARIANTS.map(({ mode }, place) => [mode === 'observe' ? 0.2 : 1, place]));
+}
+
 export function shapeOf(chance: Chance, names: readonly string[], narrowing: Narrowing): Shape {
   const isOut = (what: string): boolean => narrowing.without.includes(what);
   const own = Array.from({ length: chance.between(1, 3) }, () => chance.pick(names));
@@ -131,10 +146,14 @@ export function shapeOf(chance: Chance, names: readonly string[], narrowing: Nar
     return isOut(what) ? 0 : weight * times;
   };
   const operations = chance.between(4, 12);
+  const first = policyOf(chance);
   return {
     operations: Math.min(operations, narrowing.operations ?? operations),
+    stepsAfter: chance.hits(0.4) ? chance.between(10, 80) : 0,
     concurrency: chance.between(1, 4),
     gateways: chance.hits(0.5) && !isOut('second-gateway') ? 2 : 1,
+    policy: first,
+    isOdd: VARIANTS[first]?.forbidden.length !== 0 || chance.hits(0.3),
     targets: [...new Set(own)].map((name) => ({ name, nature: natureOf(name, chance) })),
     fates: {
       target: fates('target', 10, [
@@ -142,7 +161,7 @@ export function shapeOf(chance: Chance, names: readonly string[], narrowing: Nar
         [1, 'request-lost'],
         [2, 'reply-lost'],
         [2, 'late'],
-        [0.6, 'slow'],
+        [0.9, 'slow'],
       ]),
       read: fates('read', 100, [
         [1, 'request-lost'],
@@ -153,6 +172,7 @@ export function shapeOf(chance: Chance, names: readonly string[], narrowing: Nar
         [2, 'answered'],
         [1, 'request-lost'],
         [1, 'reply-lost'],
+        [0.6, 'late'],
         [0.4, 'slow'],
       ]),
       notifier: fates('notifier', 4, [
@@ -165,14 +185,22 @@ export function shapeOf(chance: Chance, names: readonly string[], narrowing: Nar
       ]),
     },
     busy: fault('busy', 0.1),
+    aims: isOut('crash')
+      ? 0
+      : chance.weighted([
+          [2, 0],
+          [2, 1],
+          [3, 2],
+          [2, 4],
+        ]),
     steps: {
       begin: 2,
       time: often('time', 0.7),
       tick: 0.5,
-      renew: often('renew', 0.2),
+      renew: often('renew', 0.3),
       land: 0.7,
       drift: often('drift', 0.4),
-      crash: fault('crash', 0.25),
+      crash: fault('crash', 0.1),
       skew: often('skew', 0.1),
       checkpoint: often('checkpoint', 0.05),
     },
@@ -180,15 +208,15 @@ export function shapeOf(chance: Chance, names: readonly string[], narrowing: Nar
       propose: 8,
       chain: often('chain', 4),
       again: often('again', 1),
-      approve: 8,
+      approve: 14,
       deny: often('deny', 0.5),
       cancel: often('cancel', 0.7),
       rollback: often('rollback', 2.5),
       resolve: often('resolve', 2),
       stop: often('stop', 0.7),
-      release: 1.5,
-      switch: often('switch', 0.3),
-      policy: often('policy', 0.6),
+      release: 3,
+      switch: often('switch', 0.2),
+      policy: often('policy', 0.8),
       preview: often('preview', 0.2),
       look: often('look', 0.2),
     },

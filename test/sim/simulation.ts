@@ -3,6 +3,7 @@ import { createSequencer } from '../../src/ledger/sequencer.ts';
 import { LEASE_MS } from '../../src/model/lease.ts';
 import type { Store } from '../../src/model/ports.ts';
 import { Problem } from '../../src/model/problem.ts';
+import { Aims } from './aims.ts';
 import { Chance } from './chance.ts';
 import { checkCheckpoint, checkpoint, SIGNER } from './checkpoints.ts';
 import { Coverage } from './coverage.ts';
@@ -12,7 +13,7 @@ import { Violation } from './invariants/violation.ts';
 import { PARSED, TARGETS } from './policies.ts';
 import { simulatedRandom, simulatedSigner } from './ports.ts';
 import { TENANT } from './principals.ts';
-import { Scheduler, settled, type World } from './scheduler.ts';
+import { Scheduler, settled, type Caller, type World } from './scheduler.ts';
 import { shapeOf, type Narrowing, type Shape, type StepKind } from './shape.ts';
 import { openStore, type OpenStore } from './store.ts';
 import { System } from './system.ts';
@@ -53,6 +54,7 @@ export class Simulation {
   constructor(seed: number, narrowing: Narrowing) {
     this.seed = seed;
     this.chance = new Chance(seed, 'world');
+    this.shape = shapeOf(new Chance(seed, 'shape'), TARGETS, narrowing);
     const coverage = new Coverage();
     const world = {
       chance: this.chance,
@@ -61,9 +63,10 @@ export class Simulation {
       now: START,
       hasFaults: true,
       leaseMs: LEASE_MS,
+      aims: new Aims(new Chance(seed, 'aims'), this.shape.aims),
+      crash: (caller: Caller) => this.#crash(caller),
     };
     this.world = world;
-    this.shape = shapeOf(new Chance(seed, 'shape'), TARGETS, narrowing);
     this.scheduler = new Scheduler(world);
     const ports = {
       now: () => world.now,
@@ -112,9 +115,9 @@ export class Simulation {
   async play(): Promise<void> {
     await this.#found();
     for (const gateway of this.gateways) this.start(gateway);
-    while (this.#begun < this.shape.operations || this.isBusy) {
-      await this.#step();
-    }
+    while (this.#begun < this.shape.operations || this.isBusy) await this.#step();
+    // What is open is looked into while there still are faults.
+    for (let step = 0; step < this.shape.stepsAfter || this.isBusy; step += 1) await this.#step();
   }
 
   /** What stands in the ledger before the first gateway starts. */
@@ -124,7 +127,7 @@ export class Simulation {
       random: simulatedRandom(new Chance(this.seed, 'store')),
       now: () => this.world.now,
     });
-    const [first] = PARSED;
+    const first = PARSED[this.shape.policy];
     if (first === undefined) throw new Error('there is a first policy');
     const { policy, text } = first.configuration;
     const { digest, mode } = policy;
@@ -145,6 +148,12 @@ export class Simulation {
     await this.audit.check();
   }
 
+  /** Whether something is neither ended nor waits for people. */
+  get #isOpen(): boolean {
+    const acts = [...this.audit.model.acts.values()];
+    return acts.some(({ state }) => ['executing', 'in_doubt', 'stale'].includes(state));
+  }
+
   get isBusy(): boolean {
     return this.gateways.some(({ running }) => running.size > 0);
   }
@@ -159,7 +168,7 @@ export class Simulation {
       [ready > 0 ? 10 : 0, 'call'],
       [canBegin ? steps.begin : 0, 'begin'],
       [ready > 0 ? steps.time : 3, 'time'],
-      [steps.tick, 'tick'],
+      [this.#isOpen ? 4 * steps.tick : steps.tick, 'tick'],
       [running > 0 ? steps.renew : 0, 'renew'],
       [scheduler.strays.length > 0 ? steps.land : 0, 'land'],
       [steps.drift, 'drift'],
@@ -208,7 +217,7 @@ export class Simulation {
       case 'drift':
         return this.#drift();
       case 'crash':
-        return this.#crash(chance.pick(this.gateways));
+        return this.#crash(chance.pick(this.gateways).process?.caller);
       case 'restart':
         return this.start(chance.pick(this.gateways));
       case 'skew':
@@ -247,8 +256,9 @@ export class Simulation {
     this.world.coverage.reach('step', by < 0 ? 'clock back' : 'clock forward');
   }
 
-  #crash(gateway: Gateway): void {
-    if (gateway.process === null) return;
+  #crash(caller: Caller | undefined): void {
+    const gateway = this.gateways.find(({ process }) => process?.caller === caller);
+    if (gateway === undefined || caller === undefined) return;
     gateway.crash();
     // Whoever opens the file next finds what was committed, and nothing that was only remembered.
     if (this.gateways.length === 1) this.#store?.reopen();
@@ -300,8 +310,9 @@ export class Simulation {
   #begin(): void {
     const gateway = this.chance.pickAny(this.gateways.filter(({ isUp }) => isUp));
     if (gateway === undefined) return;
-    const operation = this.workload.next();
-    this.#begun += 1;
+    const isLongOff = this.isStoppedByFile && this.chance.hits(0.2);
+    const operation = isLongOff ? 'switch' : this.workload.next();
+    this.#begun += typeof operation === 'object' ? (operation.counts ?? 1) : 1;
     if (operation === undefined) return;
     if (operation === 'switch') return this.turnSwitch(gateway, !this.isStoppedByFile);
     if (operation === 'policy') return this.#bringIn(gateway);
@@ -321,9 +332,8 @@ export class Simulation {
     if (process === null) return;
     const next = this.chance.pick(PARSED);
     this.world.coverage.reach('policy', next.figures.name);
-    this.run(gateway, `policy ${next.figures.name}`, process.caller, () =>
-      process.bringIn(next, 0),
-    );
+    const what = `policy ${next.figures.name}`;
+    this.run(gateway, what, process.caller, () => process.bringIn(next));
   }
 
   runGate(gateway: Gateway, operation: Operation): void {

@@ -34,6 +34,7 @@ export class Hearsay implements Listener, Testimony {
         return;
       case 'applied':
       case 'fenced':
+      case 'gone':
         heard.silent = 0;
         return;
       case 'absent':

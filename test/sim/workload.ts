@@ -7,13 +7,15 @@ import type { Chance, Weighted } from './chance.ts';
 import { isEnded, targetsOf, type Act } from './invariants/act.ts';
 import type { Model } from './invariants/model.ts';
 import { PEOPLE } from './policies.ts';
-import { AGENTS, agentOf, personOf } from './principals.ts';
+import { agentOf, personOf } from './principals.ts';
 import { OPERATION_KINDS, type OperationKind, type Shape } from './shape.ts';
 
 /** A call to a gateway; undefined where there is nothing to do it to. */
 export interface Operation {
   readonly what: string;
   readonly call: (gate: OpenGate) => Promise<unknown>;
+  /** How much it counts of what a seed has; absent: 1. */
+  readonly counts?: number;
 }
 
 /** How something in doubt ended, as who looks at the targets sees it; undefined while that moves. */
@@ -29,21 +31,29 @@ export interface WorkloadParts {
 /** How often another kind of operation is chosen, because there is nothing to do the first to. */
 const TRIES_MAX = 5;
 const ROWS: readonly string[] = ['a', 'b', 'c'];
-const VALUES: Weighted<string | null> = [
+const AGENTS: Weighted<string> = [
+  [4, 'bot'],
+  [3, 'clerk'],
+  [2, 'temp'],
+];
+const USUAL: Weighted<string | null> = [
   [4, '1'],
   [4, '2'],
   [2, '3'],
-  [0.4, '9'],
+  [0.3, '9'],
   [1, null],
 ];
+const ODD: Weighted<string | null> = ['5', '6', '7', '8'].map((value) => [1.2, value]);
 
 export class Workload {
   readonly #parts: WorkloadParts;
   readonly #sent: { readonly agent: string; readonly draft: Draft }[] = [];
+  readonly #values: Weighted<string | null>;
   #count = 0;
 
   constructor(parts: WorkloadParts) {
     this.#parts = parts;
+    this.#values = parts.shape.isOdd ? [...USUAL, ...ODD] : USUAL;
   }
 
   /** `switch` and `policy` are about the gateway itself, which does them. */
@@ -92,12 +102,12 @@ export class Workload {
   // ---- agents
 
   #agent(): string {
-    return this.#parts.chance.pick(AGENTS);
+    return this.#parts.chance.weighted(AGENTS);
   }
 
   #step(): DraftStep {
     const { chance, shape } = this.#parts;
-    const target = chance.hits(0.02) ? 'nowhere' : chance.pick(shape.targets).name;
+    const target = chance.hits(0.008) ? 'nowhere' : chance.pick(shape.targets).name;
     const rows = Object.fromEntries(
       Array.from(
         {
@@ -107,10 +117,15 @@ export class Workload {
             [1, 3],
           ]),
         },
-        () => [chance.pick(ROWS), chance.weighted(VALUES)],
+        () => [chance.pick(ROWS), chance.weighted(this.#values)],
       ),
     );
-    return { target, operation: chance.hits(0.3) ? 'pay' : 'set', arguments: { rows } };
+    const operation = chance.weighted([
+      [70, 'set'],
+      [30, 'pay'],
+      [0.8, 'burn'],
+    ]);
+    return { target, operation, arguments: { rows } };
   }
 
   #draft(what: Pick<Draft, 'target' | 'operation' | 'arguments' | 'steps'>): Draft {
@@ -217,6 +232,8 @@ export class Workload {
     return {
       what: `${name} ${verdict === 'approve' ? 'approves' : 'denies'} ${id}`,
       call: (gate) => gate.approve(who, id, { planDigest, verdict }),
+      // Else most of what waits would expire.
+      counts: 0.4,
     };
   }
 

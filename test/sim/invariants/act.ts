@@ -21,6 +21,8 @@ export interface Act {
   step: number;
   digest: string | null;
   plan: Plan | null;
+  /** Whether the policy in force had so much rely on it that people look. */
+  isCritical: boolean;
   decision: Decision | null;
   /** Whether the last entry is the decision itself. */
   isJustDecided: boolean;
@@ -61,6 +63,7 @@ export function beginAct(id: string, body: EntryBody & { type: 'proposal' }, at:
     step: 1,
     digest: null,
     plan: null,
+    isCritical: false,
     decision: null,
     isJustDecided: false,
     approvals: [],

@@ -46,7 +46,7 @@ export class Audit implements StoreWatch {
 
   constructor(parts: AuditParts) {
     this.#parts = parts;
-    this.#leases = new LeaseWatch(parts.now);
+    this.#leases = new LeaseWatch(parts.now, parts.coverage);
     this.heard = new Hearsay(() => this.model.acts);
     this.model = new Model(this.heard, parts.coverage);
   }

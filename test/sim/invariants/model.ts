@@ -3,10 +3,11 @@
  * second reading of docs/spec/lifecycle.md, which shares no code with the gate.
  */
 import type { State } from '../../../src/model/lifecycle.ts';
-import { figuresOf, PEOPLE } from '../policies.ts';
+import type { Plan } from '../../../src/model/plan.ts';
+import { figuresOf, PEOPLE, type Figures } from '../policies.ts';
 import { credentialOf } from '../principals.ts';
 import type { Coverage } from '../coverage.ts';
-import { attemptOf, beginAct, isEnded, mayFollow, stepsOf, type Act } from './act.ts';
+import { attemptOf, beginAct, isEnded, mayFollow, stepsOf, targetsOf, type Act } from './act.ts';
 import type { EntryBody } from './bodies.ts';
 import { Budgets } from './budgets.ts';
 import { Effects } from './effects.ts';
@@ -95,6 +96,7 @@ export class Model {
         this.#move(act, 'assessed');
         act.plan = body.assessment.plan;
         act.digest = body.assessment.planDigest;
+        act.isCritical = isCritical(act, figuresOf(this.policyDigest));
         act.waitingSince = null;
         act.expiresAt = null;
         break;
@@ -172,6 +174,7 @@ export class Model {
       .reduce((sum, each) => sum + each.created + each.updated + each.deleted, 0);
     hold('G2', records <= figures.recordsMax, () => `${act.id} is allowed ${records} records`);
     const isAgent = act.proposer.kind === 'agent';
+    this.#checkRules(act, figures);
     const original = act.draft.compensates && this.acts.get(act.draft.compensates);
     const tiers = (original ? stepsOf(original) : steps).map(({ plan }) => {
       const tier = figures.agents[act.proposer.name]?.[classOf(plan.class)] ?? 'none';
@@ -184,7 +187,9 @@ export class Model {
         return `${act.id} is allowed what its agent may not do`;
       },
     );
-    if (records <= figures.recordsOver && !tiers.includes('confirm')) return;
+    const isLookedAt =
+      records > figures.recordsOver || tiers.includes('confirm') || isLooked(act, figures);
+    if (!isLookedAt) return;
     const people = new Set(
       act.approvals
         .filter(({ verdict, planDigest }) => verdict === 'approve' && planDigest === act.digest)
@@ -193,6 +198,19 @@ export class Model {
     hold('G2', people.size >= figures.quorum, () => {
       return `${act.id} is allowed by ${people.size} of ${figures.quorum} people`;
     });
+  }
+
+  /** What no approval lifts (G2). */
+  #checkRules(act: Act, { forbidden, invalid, permitted, paidMax }: Figures): void {
+    const refused = valuesOf(act).find((value) => [...forbidden, ...invalid].includes(value));
+    hold('G2', refused === undefined, () => `${act.id} is allowed to write ${refused}`);
+    const isPermitted =
+      act.proposer.kind !== 'agent' || targetsOf(act).every((name) => permitted.includes(name));
+    hold('G2', isPermitted, () => `${act.id} is allowed where no rule permits`);
+    const isWithin = stepsOf(act).every(
+      ({ plan }) => plan.valueComplete && paidIn(plan) <= (paidMax ?? 0),
+    );
+    hold('G2', paidMax === null || isWithin, () => `${act.id} is allowed to pay too much`);
   }
 
   #readApproval(act: Act, { approval, credential }: Body<'approval'>): void {
@@ -279,6 +297,30 @@ export class Model {
     this.#coverage.reach('move', `${act.state} → ${to}`);
     act.state = to;
   }
+}
+
+function valuesOf(act: Act): readonly string[] {
+  return stepsOf(act).flatMap(({ plan }) =>
+    plan.effects.flatMap(({ after }) => after?.['value'] ?? []),
+  );
+}
+
+function paidIn(plan: Plan): number {
+  return plan.value.reduce((sum, { amountMinor }) => sum + Number(amountMinor), 0);
+}
+
+/** Whether people look at it, whatever its agent may do alone. */
+function isLooked(act: Act, { looked }: Figures): boolean {
+  return (
+    stepsOf(act).some(({ plan }) => plan.warnings.length > 0) ||
+    valuesOf(act).some((value) => looked.includes(value)) ||
+    act.isCritical
+  );
+}
+
+/** A plan is scored once, when it is measured; what was drifted may have been by a former policy. */
+function isCritical(act: Act, { critical }: Figures): boolean {
+  return act.intents.length === 0 && targetsOf(act).some((name) => critical.includes(name));
 }
 
 function classOf(name: string): 'create' | 'update' | 'delete' {
