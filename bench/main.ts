@@ -6,11 +6,12 @@ import { decision } from './decision.ts';
 import { governedWrite } from './governed-write.ts';
 import type { BenchRow } from './measure.ts';
 import { preview47k } from './preview-47k.ts';
+import { scale as scaleOut, scaleCells, scaleSentence, type ScaleRow } from './scale.ts';
 import { store } from './store.ts';
 import { tableOf, type Cells } from './table.ts';
 import { undo } from './undo.ts';
 
-type Row = BenchRow | AnomalyRow;
+type Row = BenchRow | AnomalyRow | ScaleRow;
 type Bench = (progress: (line: string) => void) => Promise<readonly Row[]>;
 
 const BENCHES: ReadonlyMap<string, Bench> = new Map<string, Bench>([
@@ -19,6 +20,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map<string, Bench>([
   ['decision', decision],
   ['governed-write', governedWrite],
   ['preview-47k', preview47k],
+  ['scale', scaleOut],
   ['store', store],
   ['undo', undo],
 ]);
@@ -50,6 +52,7 @@ process.exit();
 
 function cells(row: Row): Cells {
   if ('sensitivity' in row) return { said: anomalySentence(row) };
+  if ('gateways' in row) return scaleCells(row);
   const { subject, peer, p50Ms, p99Ms, perSecond, peerPerSecond, ratioThroughput } = row;
   return {
     measured: subject,
@@ -65,6 +68,7 @@ function cells(row: Row): Cells {
 
 function sentence(row: Row): string {
   if ('sensitivity' in row) return anomalySentence(row);
+  if ('gateways' in row) return scaleSentence(row);
   const range = row.ratioRange === undefined ? '' : ` [${row.ratioRange.join(' to ')}]`;
   const peak = row.peakResidentMb === undefined ? '' : `, peak ${row.peakResidentMb} MB resident`;
   return [
