@@ -7,11 +7,12 @@ import { governedWrite } from './governed-write.ts';
 import type { BenchRow } from './measure.ts';
 import { preview47k } from './preview-47k.ts';
 import { scale as scaleOut, scaleCells, scaleSentence, type ScaleRow } from './scale.ts';
+import { size, sizeCells, sizeSentence, type SizeRow } from './size.ts';
 import { store } from './store.ts';
 import { tableOf, type Cells } from './table.ts';
 import { undo } from './undo.ts';
 
-type Row = BenchRow | AnomalyRow | ScaleRow;
+type Row = BenchRow | AnomalyRow | ScaleRow | SizeRow;
 type Bench = (progress: (line: string) => void) => Promise<readonly Row[]>;
 
 const BENCHES: ReadonlyMap<string, Bench> = new Map<string, Bench>([
@@ -21,6 +22,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map<string, Bench>([
   ['governed-write', governedWrite],
   ['preview-47k', preview47k],
   ['scale', scaleOut],
+  ['size', size],
   ['store', store],
   ['undo', undo],
 ]);
@@ -53,6 +55,7 @@ process.exit();
 function cells(row: Row): Cells {
   if ('sensitivity' in row) return { said: anomalySentence(row) };
   if ('gateways' in row) return scaleCells(row);
+  if ('small' in row) return sizeCells(row);
   const { subject, peer, p50Ms, p99Ms, perSecond, peerPerSecond, ratioThroughput } = row;
   return {
     measured: subject,
@@ -69,6 +72,7 @@ function cells(row: Row): Cells {
 function sentence(row: Row): string {
   if ('sensitivity' in row) return anomalySentence(row);
   if ('gateways' in row) return scaleSentence(row);
+  if ('small' in row) return sizeSentence(row);
   const range = row.ratioRange === undefined ? '' : ` [${row.ratioRange.join(' to ')}]`;
   const peak = row.peakResidentMb === undefined ? '' : `, peak ${row.peakResidentMb} MB resident`;
   return [

@@ -1,11 +1,12 @@
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { Gateway } from '../crash/gateway.ts';
+import type { Gateway } from '../crash/gateway.ts';
 import { createClient, type Client } from '../src/client/index.ts';
 import { startPostgres, type Postgres } from '../support/postgres.ts';
 import { cpuMsOf, cpuMsOfFamily, parentOf } from './cpu.ts';
+import { copyKeys, dataAt, draftOf, gatewayAt, makeTarget, operatorOf } from './installation.ts';
 import { quantile, rounded } from './measure.ts';
 import type { Cells } from './table.ts';
 
@@ -16,22 +17,6 @@ const CREDENTIALS = 4;
 const PASSES = 6;
 const WARM_MS = 700;
 const MEASURED_MS = 3_000;
-const ROWS = 10_000;
-const STATEMENT = 'UPDATE counters SET value = $2 WHERE id = $1';
-
-const POLICY = `
-version: 1
-tenant: bench
-environment: bench
-targets:
-  bench: { kind: postgres, url: '\${env:BENCH_URL}', acceptFindings: [role-superuser] }
-people: { olga: { roles: [operator] } }
-agents:
-  bench-agent: { owner: olga, permissions: [{ target: bench, class: update, tier: autonomous }] }
-limits: [{ name: records, recordsMax: 10 }]
-rules: [{ id: permit, effect: permit, match: { target: bench }, reason: the bench }]
-`;
-
 /** One line of `npm run bench -- scale --json`. */
 export interface ScaleRow {
   readonly bench: 'scale';
@@ -74,13 +59,16 @@ export async function scale(progress: (line: string) => void): Promise<ScaleRow[
   const postgres = await startPostgres({ settings: { max_connections: '200' } });
   const gateways: Gateway[] = [];
   try {
-    await prepare(postgres, folder);
-    const first = await open(postgres, folder, 1);
+    await makeTarget(postgres);
+    await postgres.createDatabase('store');
+    const place = { postgres, folder, store: 'store' };
+    const first = await gatewayAt(place, 'data-1', 1);
     gateways.push(first);
     await first.start();
     const tokens = await issue(first, folder);
     for (let number = 2; number <= GATEWAYS_MAX; number += 1) {
-      gateways.push(await open(postgres, folder, number));
+      await copyKeys(folder, 'data-1', `data-${number}`);
+      gateways.push(await gatewayAt(place, `data-${number}`, number));
     }
     const server = await postmasterOf(postgres);
     const passes: Measured[][] = [];
@@ -120,40 +108,8 @@ export function scaleCells(row: ScaleRow): Cells {
   };
 }
 
-async function prepare(postgres: Postgres, folder: string): Promise<void> {
-  await postgres.createDatabase('bench');
-  await postgres.createDatabase('store');
-  const client = new pg.Client(postgres.url('bench'));
-  await client.connect();
-  await client.query('CREATE TABLE counters (id integer PRIMARY KEY, value bigint NOT NULL)');
-  await client.query(`INSERT INTO counters SELECT n, 0 FROM generate_series(1, ${ROWS}) AS n`);
-  await client.query('VACUUM ANALYZE counters');
-  await client.end();
-  await writeFile(join(folder, 'writegate.yaml'), POLICY, { mode: 0o600 });
-}
-
-/** A gateway that is not started; those behind the first get its keys. */
-async function open(postgres: Postgres, folder: string, number: number): Promise<Gateway> {
-  const data = join(folder, `data-${number}`);
-  await mkdir(data, { mode: 0o700 });
-  if (number > 1) {
-    for (const key of ['ledger.key', 'evidence.key']) {
-      await copyFile(join(folder, 'data-1', key), join(data, key));
-    }
-  }
-  const config = join(folder, 'writegate.yaml');
-  return new Gateway({
-    number,
-    arguments: ['--config', config, '--dir', data, '--store', '${env:STORE_URL}'],
-    environment: { BENCH_URL: postgres.url('bench'), STORE_URL: postgres.url('store') },
-    cache: join(folder, 'cache'),
-    logPath: join(folder, `gateway-${number}.log`),
-  });
-}
-
 async function issue(gateway: Gateway, folder: string): Promise<readonly string[]> {
-  const token = (await readFile(join(folder, 'data-1', 'operator.token'), 'utf8')).trim();
-  const operator = createClient({ url: gateway.url, token });
+  const operator = await operatorOf(gateway, dataAt(folder, 'data-1'));
   const tokens: string[] = [];
   for (let count = 0; count < CREDENTIALS; count += 1) {
     const { secret } = await operator.issueCredential({ kind: 'agent', name: 'bench-agent' });
@@ -191,16 +147,16 @@ async function measure(
 ): Promise<Measured> {
   const latenciesMs: number[] = [];
   let from = Number.POSITIVE_INFINITY;
-  let isOver = false;
+  const over = new AbortController();
   const loops = Array.from({ length: CLIENTS }, async (_, at) => {
     const gateway = gateways[at % gateways.length];
     const token = tokens[at % tokens.length];
     if (gateway === undefined || token === undefined) throw new Error('there is one of each');
     const client = createClient({ url: gateway.url, token });
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const start = performance.now();
       await write(client);
-      if (start >= from && !isOver) latenciesMs.push(performance.now() - start);
+      if (start >= from && !over.signal.aborted) latenciesMs.push(performance.now() - start);
     }
   });
   const spent = (): Spent => ({
@@ -214,7 +170,7 @@ async function measure(
   await pause(MEASURED_MS);
   const after = spent();
   const ms = performance.now() - from;
-  isOver = true;
+  over.abort();
   const { length: writes } = latenciesMs;
   await Promise.all(loops);
   const each = (who: keyof Spent): number => (after[who] - before[who]) / writes;
@@ -227,12 +183,7 @@ async function measure(
 
 async function write(client: Client): Promise<void> {
   turns += 1;
-  const parameters = [(turns % ROWS) + 1, turns];
-  const result = await client.propose({
-    target: 'bench',
-    operation: 'sql',
-    arguments: { statement: STATEMENT, parameters },
-  });
+  const result = await client.propose(draftOf(turns));
   if (result.state !== 'applied') throw new Error(`${result.code}: ${result.reason}`);
 }
 

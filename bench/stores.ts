@@ -31,7 +31,12 @@ export interface StoreKind {
 }
 
 const sequencer = createSequencer({ gateway: { id: 'bench' } });
-const RANDOM: Random = { bytes: (count) => randomBytes(count) };
+export const RANDOM: Random = { bytes: (count) => randomBytes(count) };
+
+/** The SQLite store in a file of a gateway that does not run. */
+export function storeFile(path: string): Promise<Store> {
+  return openSqliteStore({ path, sequencer, random: RANDOM });
+}
 
 /** The same bytes at each run. */
 export function countedRandom(): Random {
