@@ -36,8 +36,9 @@ const TIMES = 60;
 const STARTS = 3;
 const IDLE_MS = 4_000;
 const PAGE = 50;
-/** Where the clerk's rows begin, apart from the agent's. */
+/** Where rows begin: the clerk's apart from the agent's, and those on one store from the other. */
 const CLERKS_ROWS = 10_000;
+const STORES_ROWS = 20_000;
 
 /** One line of `npm run bench -- size --json`. */
 export interface SizeRow {
@@ -166,7 +167,8 @@ async function beside(
       const gateway = await gatewayAt(isOwn ? place : { ...place, store: name }, data);
       const callers = filled.get(name);
       if (callers === undefined) throw new Error(`\`${name}\` was filled`);
-      stands.push({ gateway, callers, data: dataAt(place.folder, data) });
+      const firstRow = isOwn ? 0 : STORES_ROWS;
+      stands.push({ gateway, callers, firstRow, data: dataAt(place.folder, data) });
     }
     progress(`size, ${store}: starting …`);
     const starts = await startAll(stands);
@@ -187,6 +189,8 @@ interface Stand {
   readonly gateway: Gateway;
   readonly callers: Filled;
   readonly data: string;
+  /** What was moved knows the writes of before. */
+  readonly firstRow: number;
 }
 
 /** From the start of the process to where it answers; what the first start has to do comes before. */
@@ -231,18 +235,21 @@ async function callAll(stands: readonly Stand[]): Promise<readonly Figures[]> {
 }
 
 /** In the order in which they are made. */
-async function callsOf({ gateway, callers, data }: Stand): Promise<readonly Call[]> {
+async function callsOf({ gateway, callers, data, firstRow }: Stand): Promise<readonly Call[]> {
   const { url } = gateway;
   const client = (token: string): Client => createClient({ url, token });
   const [agent, clerk, ann] = [client(callers.agent), client(callers.clerk), client(callers.ann)];
   const operator = await operatorOf(gateway, data);
   let waiting: Result | undefined;
   return [
-    ['propose, applied', async (turn) => demand(await agent.propose(draftOf(turn)), 'applied')],
+    [
+      'propose, applied',
+      async (turn) => demand(await agent.propose(draftOf(firstRow + turn)), 'applied'),
+    ],
     [
       'propose, waits',
       async (turn) => {
-        waiting = demand(await clerk.propose(draftOf(CLERKS_ROWS + turn)), 'waiting');
+        waiting = demand(await clerk.propose(draftOf(firstRow + CLERKS_ROWS + turn)), 'waiting');
       },
     ],
     [
