@@ -3,12 +3,13 @@
  * the leaves alone. What an entry says is a claim of the gateway; this checks that the claims fit.
  */
 import type { EntryBody } from '../model/entry.ts';
-import type { FreezeSubject } from '../model/freeze.ts';
 import { mayMove, STATES, type State } from '../model/lifecycle.ts';
 import { planDigest } from '../model/plan.ts';
+import { begun, newAct, shared, type Act, type ActKind, type ProposalFacts } from './act.ts';
 import { bindsTo } from './entry.ts';
 import type { Findings, LedgerFindingCode } from './findings.ts';
 import type { Leaf, LeafOf } from './leaf.ts';
+import { IdSet } from '../lib/id-set.ts';
 import { Stops, stopSubjectOf } from './stops.ts';
 
 /** An entry whose leaf is sound. `body` is null where its payload was not looked at, or is broken. */
@@ -19,8 +20,6 @@ export interface VerifiedEntry {
   readonly leaf: Leaf;
   readonly body: EntryBody | null;
 }
-
-type ActKind = 'proposal' | 'freeze' | 'credential' | 'log';
 
 const ACT_KIND: Readonly<Record<Leaf['type'], ActKind>> = {
   genesis: 'log',
@@ -40,27 +39,13 @@ const ACT_KIND: Readonly<Record<Leaf['type'], ActKind>> = {
 /** The only types that can begin an act of their kind, and that stand nowhere else in it. */
 const OPENS: readonly Leaf['type'][] = ['proposal', 'freeze'];
 
-/** What is known of an act so far. */
-interface Act {
-  readonly kind: ActKind;
-  step: number;
-  last: string;
-  /** The latest leaf and its hash by type. */
-  readonly latest: Map<Leaf['type'], { readonly leaf: Leaf; readonly hash: string }>;
-  readonly proposal: ProposalFacts;
-}
+/** More names than this are no longer held once. */
+const NAMES_MAX = 10_000;
 
-interface ProposalFacts {
-  state: State;
-  opening: LeafOf<'proposal'> | null;
-  subject: FreezeSubject | null;
-  /** From the payload: what the plan's digest is over, beside the plan. */
-  draft: { readonly target: string; readonly operation: string } | null;
-  readonly approvals: LeafOf<'approval'>[];
-  /** The plan digests that were waited for. */
-  readonly waited: Set<string | null>;
-  appliedCount: number;
-}
+/** The types that others bind to. */
+const BOUND: readonly Leaf['type'][] = Object.keys(ACT_KIND)
+  .filter(isType)
+  .flatMap((type) => bindsTo(type) ?? []);
 
 /** Figures of a log. */
 export interface LedgerFigures {
@@ -77,7 +62,9 @@ export class Meaning {
   readonly #findings: Findings;
   readonly #origin: string;
   readonly #acts = new Map<string, Act>();
-  readonly #ids = new Set<string>();
+  readonly #ids = new IdSet();
+  /** One copy of each name that acts have in common. */
+  readonly #names = new Map<string, string>();
   readonly #counts = new Map<Leaf['type'], number>();
   readonly #stops = new Stops();
 
@@ -90,29 +77,34 @@ export class Meaning {
     const { index, leaf, hash } = entry;
     this.#counts.set(leaf.type, (this.#counts.get(leaf.type) ?? 0) + 1);
     this.#genesis(index, leaf);
-    if (this.#ids.has(leaf.id)) this.#add('id-repeated', entry, `id ${leaf.id} was used before`);
-    this.#ids.add(leaf.id);
+    if (!this.#ids.add(leaf.id)) this.#add('id-repeated', entry, `id ${leaf.id} was used before`);
     const act = this.#acts.get(leaf.act) ?? newAct(ACT_KIND[leaf.type]);
     this.#acts.set(leaf.act, act);
     this.#chain(act, entry);
-    if (ACT_KIND[leaf.type] === 'proposal') this.#proposal(act, entry);
+    if (ACT_KIND[leaf.type] === 'proposal') {
+      act.proposal ??= begun();
+      this.#proposal(act, act.proposal, entry);
+    }
     if (ACT_KIND[leaf.type] === 'freeze') this.#stop(entry);
     if (leaf.type === 'policy') this.#policy(leaf, entry);
     act.step = leaf.step;
     act.last = hash;
-    act.latest.set(leaf.type, { leaf, hash });
+    if (BOUND.includes(leaf.type)) act.bound[leaf.type] = hash;
   }
 
   figures(): LedgerFigures {
-    const proposals = [...this.#acts.values()].filter(({ kind }) => kind === 'proposal');
+    const states = new Map<State, number>();
+    let proposals = 0;
+    for (const { kind, proposal } of this.#acts.values()) {
+      if (kind !== 'proposal' || proposal === undefined) continue;
+      proposals += 1;
+      states.set(proposal.state, (states.get(proposal.state) ?? 0) + 1);
+    }
     return {
       entries: counted(Object.keys(ACT_KIND).filter(isType), (type) => this.#counts.get(type) ?? 0),
-      proposals: proposals.length,
-      states: counted(
-        STATES,
-        (state) => proposals.filter(({ proposal }) => proposal.state === state).length,
-      ),
-      openIntents: proposals.filter(({ proposal }) => proposal.state === 'executing').length,
+      proposals,
+      states: counted(STATES, (state) => states.get(state) ?? 0),
+      openIntents: states.get('executing') ?? 0,
     };
   }
 
@@ -145,7 +137,7 @@ export class Meaning {
     }
     const bound = bindsTo(leaf.type);
     if (bound === null || !('binds' in leaf)) return;
-    if (leaf.binds !== (act.latest.get(bound)?.hash ?? null)) {
+    if (leaf.binds !== (act.bound[bound] ?? null)) {
       this.#add('binds-mismatch', entry, `it does not bind to the latest ${bound} of its act`);
     }
   }
@@ -158,36 +150,52 @@ export class Meaning {
     this.#add('policy-unasked', entry, 'a weaker policy that nobody is named for let in');
   }
 
-  #proposal(act: Act, entry: VerifiedEntry): void {
+  #proposal(act: Act, proposal: ProposalFacts, entry: VerifiedEntry): void {
     const { leaf } = entry;
     switch (leaf.type) {
       case 'proposal':
-        act.proposal.opening = leaf;
-        act.proposal.subject = stopSubjectOf(leaf, entry.body);
-        if (entry.body?.type === 'proposal') act.proposal.draft = entry.body.draft;
+        this.#opened(proposal, leaf, entry);
         return;
       case 'preview':
-        this.#planDigest(act, entry);
-        this.#move(act, entry, 'assessed');
+        this.#planDigest(proposal, entry);
+        this.#move(proposal, entry, 'assessed');
+        proposal.shown = leaf.plan_digest;
         return;
       case 'decision':
-        this.#decision(act, leaf, entry);
+        this.#decision(proposal, leaf, entry);
         return;
       case 'approval':
-        this.#approval(act, leaf, entry);
+        this.#approval(proposal, leaf, entry);
         return;
       case 'intent':
-        this.#intent(act, leaf, entry);
+        this.#intent(act, proposal, leaf, entry);
         return;
       case 'outcome':
-        this.#outcome(act, leaf, entry);
+        this.#outcome(act, proposal, leaf, entry);
         return;
       case 'rollback':
-        this.#rollback(act, leaf, entry);
+        this.#rollback(proposal, leaf, entry);
         return;
       default:
         return;
     }
+  }
+
+  #opened(proposal: ProposalFacts, leaf: LeafOf<'proposal'>, { body }: VerifiedEntry): void {
+    const { credential } = leaf.proposer;
+    proposal.opening = { credential: this.#name(credential), compensates: leaf.compensates };
+    const { agent, target, run } = stopSubjectOf(leaf, body);
+    proposal.subject = { agent: this.#name(agent), target: this.#name(target), run };
+    if (body?.type !== 'proposal') return;
+    const { target: named, operation } = body.draft;
+    proposal.draft = { target: this.#name(named), operation: this.#name(operation) };
+  }
+
+  #name(text: string): string {
+    const known = this.#names.get(text);
+    if (known !== undefined) return known;
+    if (this.#names.size < NAMES_MAX) this.#names.set(text, text);
+    return text;
   }
 
   #stop(entry: VerifiedEntry): void {
@@ -198,17 +206,21 @@ export class Meaning {
     if (unlawful !== undefined) this.#add('release-unlawful', entry, unlawful);
   }
 
-  #move(act: Act, entry: VerifiedEntry, to: State, staysIn: readonly State[] = []): void {
-    const { state } = act.proposal;
+  #move(
+    proposal: ProposalFacts,
+    entry: VerifiedEntry,
+    to: State,
+    staysIn: readonly State[] = [],
+  ): void {
+    const { state } = proposal;
     if (!staysIn.includes(state) && !mayMove(state, to)) {
       this.#add('lifecycle-broken', entry, `there is no move from ${state} to ${to}`);
     }
-    act.proposal.state = to;
+    proposal.state = to;
   }
 
   /** The digest that people approve must be that of the plan which was shown to them. */
-  #planDigest(act: Act, entry: VerifiedEntry): void {
-    const { draft } = act.proposal;
+  #planDigest({ draft }: ProposalFacts, entry: VerifiedEntry): void {
     const { body } = entry;
     if (draft === null || body?.type !== 'preview') return;
     const { plan, planDigest: claimed } = body.assessment;
@@ -216,15 +228,15 @@ export class Meaning {
     this.#add('plan-digest-mismatch', entry, 'the plan that was shown has another digest');
   }
 
-  #decision(act: Act, leaf: LeafOf<'decision'>, entry: VerifiedEntry): void {
-    const { proposal } = act;
+  #decision(proposal: ProposalFacts, leaf: LeafOf<'decision'>, entry: VerifiedEntry): void {
+    const digest = shared(leaf.plan_digest, proposal);
     const isBinding = leaf.result === 'allow' || leaf.result === 'wait';
-    if (isBinding && leaf.plan_digest !== shownDigest(act)) {
+    if (isBinding && digest !== proposal.shown) {
       this.#add('decision-unbound', entry, 'it is not about the plan that was shown');
     }
     if (leaf.result === 'allow') {
-      const onPlan = proposal.approvals.filter((each) => each.plan_digest === leaf.plan_digest);
-      const needsPeople = leaf.code === 'approved' || proposal.waited.has(leaf.plan_digest);
+      const onPlan = proposal.approvals.filter((each) => each.planDigest === digest);
+      const needsPeople = leaf.code === 'approved' || proposal.waited.includes(digest);
       const isApproved = onPlan.some((each) => each.verdict === 'approve');
       const isDenied = onPlan.some((each) => each.verdict === 'deny');
       if (isDenied || (needsPeople && !isApproved)) {
@@ -232,55 +244,64 @@ export class Meaning {
         this.#add('allow-without-approval', entry, `it allows, but ${why}`);
       }
     }
-    if (leaf.result === 'wait') proposal.waited.add(leaf.plan_digest);
-    this.#move(act, entry, STATE_AFTER[leaf.result], leaf.result === 'wait' ? ['waiting'] : []);
+    if (leaf.result === 'wait' && !proposal.waited.includes(digest)) {
+      proposal.waited = [...proposal.waited, digest];
+    }
+    proposal.decision = { result: leaf.result, planDigest: digest };
+    this.#move(
+      proposal,
+      entry,
+      STATE_AFTER[leaf.result],
+      leaf.result === 'wait' ? ['waiting'] : [],
+    );
   }
 
-  #approval(act: Act, leaf: LeafOf<'approval'>, entry: VerifiedEntry): void {
-    const { proposal } = act;
-    if (leaf.plan_digest !== shownDigest(act)) {
+  #approval(proposal: ProposalFacts, leaf: LeafOf<'approval'>, entry: VerifiedEntry): void {
+    const digest = shared(leaf.plan_digest, proposal);
+    if (digest !== proposal.shown) {
       this.#add('approval-unbound', entry, 'it is not about the plan that was shown');
     }
-    if (proposal.opening?.proposer.credential === leaf.credential) {
+    if (proposal.opening?.credential === leaf.credential) {
       this.#add('approval-by-proposer', entry, 'the proposer decided on their own proposal');
     }
     if (proposal.state !== 'waiting') {
       this.#add('lifecycle-broken', entry, `an approval of a proposal that is ${proposal.state}`);
     }
-    proposal.approvals.push(leaf);
+    const approval = { verdict: leaf.verdict, planDigest: digest };
+    proposal.approvals = [...proposal.approvals, approval];
   }
 
-  #intent(act: Act, leaf: LeafOf<'intent'>, entry: VerifiedEntry): void {
-    const decision = latest(act, 'decision');
+  #intent(act: Act, proposal: ProposalFacts, leaf: LeafOf<'intent'>, entry: VerifiedEntry): void {
+    const { decision, subject } = proposal;
     const isAllowed =
-      decision?.leaf.result === 'allow' &&
-      decision.leaf.plan_digest === leaf.plan_digest &&
-      decision.hash === leaf.binds;
+      decision?.result === 'allow' &&
+      decision.planDigest === leaf.plan_digest &&
+      act.bound.decision === leaf.binds;
     if (!isAllowed) {
       this.#add('intent-without-allow', entry, 'no decision allows exactly this plan');
     }
-    const { subject } = act.proposal;
     const stop = subject === null ? undefined : this.#stops.covering(subject);
     if (stop !== undefined) this.#add('intent-under-stop', entry, `the stop ${stop} was on`);
-    const attempt = (latest(act, 'intent')?.leaf.attempt ?? 0) + 1;
+    const attempt = (proposal.intent?.attempt ?? 0) + 1;
     if (leaf.attempt !== attempt) {
       const message = `expected attempt ${attempt}, found ${leaf.attempt}`;
       this.#add('lifecycle-broken', entry, message);
     }
-    this.#move(act, entry, 'executing', ['executing', 'in_doubt']);
+    const digest = shared(leaf.plan_digest, proposal);
+    proposal.intent = { attempt: leaf.attempt, planDigest: digest };
+    this.#move(proposal, entry, 'executing', ['executing', 'in_doubt']);
   }
 
-  #outcome(act: Act, leaf: LeafOf<'outcome'>, entry: VerifiedEntry): void {
-    const { proposal } = act;
-    const intent = latest(act, 'intent');
-    const isUntried = intent === undefined && leaf.attempt === 0 && leaf.status === 'refused';
+  #outcome(act: Act, proposal: ProposalFacts, leaf: LeafOf<'outcome'>, entry: VerifiedEntry): void {
+    const { intent } = proposal;
+    const isUntried = intent === null && leaf.attempt === 0 && leaf.status === 'refused';
     const isOfIntent =
-      intent !== undefined && leaf.binds === intent.hash && leaf.attempt === intent.leaf.attempt;
+      intent !== null && leaf.binds === act.bound.intent && leaf.attempt === intent.attempt;
     if (!isUntried && !isOfIntent) {
       this.#add('outcome-without-intent', entry, 'it settles no intent of its act');
     }
     if (leaf.status === 'applied') {
-      if (leaf.plan_digest !== intent?.leaf.plan_digest) {
+      if (leaf.plan_digest !== intent?.planDigest) {
         this.#add('outcome-mismatch', entry, 'what was applied is not what the intent names');
       }
       proposal.appliedCount += 1;
@@ -288,18 +309,20 @@ export class Meaning {
         this.#add('applied-twice', entry, 'a proposal has at most one applied outcome');
       }
     }
-    this.#move(act, entry, leaf.status, leaf.status === 'in_doubt' ? ['in_doubt'] : []);
+    this.#move(proposal, entry, leaf.status, leaf.status === 'in_doubt' ? ['in_doubt'] : []);
   }
 
-  #rollback(act: Act, leaf: LeafOf<'rollback'>, entry: VerifiedEntry): void {
-    if (act.proposal.state !== 'applied') {
-      const message = `a rollback of a proposal that is ${act.proposal.state}`;
+  #rollback(proposal: ProposalFacts, leaf: LeafOf<'rollback'>, entry: VerifiedEntry): void {
+    if (proposal.state !== 'applied') {
+      const message = `a rollback of a proposal that is ${proposal.state}`;
       this.#add('lifecycle-broken', entry, message);
     }
     const inverse = this.#acts.get(leaf.compensated_by)?.proposal;
     const isLinked = inverse?.opening?.compensates === leaf.act && inverse.state === 'applied';
-    if (isLinked && !act.latest.has('rollback')) return;
-    this.#add('rollback-unlinked', entry, 'no applied proposal takes this one back');
+    if (!isLinked || proposal.isTakenBack) {
+      this.#add('rollback-unlinked', entry, 'no applied proposal takes this one back');
+    }
+    proposal.isTakenBack = true;
   }
 }
 
@@ -310,43 +333,6 @@ const STATE_AFTER: Readonly<Record<LeafOf<'decision'>['result'], State>> = {
   expired: 'expired',
   cancelled: 'cancelled',
 };
-
-function newAct(kind: ActKind): Act {
-  return {
-    kind,
-    step: 0,
-    last: '',
-    latest: new Map(),
-    proposal: {
-      state: 'proposed',
-      opening: null,
-      subject: null,
-      draft: null,
-      approvals: [],
-      waited: new Set(),
-      appliedCount: 0,
-    },
-  };
-}
-
-function latest<Type extends Leaf['type']>(
-  act: Act,
-  type: Type,
-): { readonly leaf: LeafOf<Type>; readonly hash: string } | undefined {
-  const found = act.latest.get(type);
-  return found !== undefined && isOfType(found.leaf, type)
-    ? { leaf: found.leaf, hash: found.hash }
-    : undefined;
-}
-
-function isOfType<Type extends Leaf['type']>(leaf: Leaf, type: Type): leaf is LeafOf<Type> {
-  return leaf.type === type;
-}
-
-/** The digest of the plan that was shown last. */
-function shownDigest(act: Act): string | null {
-  return latest(act, 'preview')?.leaf.plan_digest ?? null;
-}
 
 function isType(text: string): text is Leaf['type'] {
   return Object.hasOwn(ACT_KIND, text);
