@@ -25,6 +25,7 @@ import { provideOperator } from './main/operator.ts';
 import { readLine } from './main/read-line.ts';
 import { operationsOf, resourcesOf } from './main/operations.ts';
 import { keepSwitch } from './main/switch.ts';
+import { openedParts } from './main/opened-parts.ts';
 import { openPolicies } from './main/policies.ts';
 import { enter, type Presence } from './main/presence.ts';
 import {
@@ -221,7 +222,7 @@ async function startGateway(options: GatewayOptions, opened: Opened): Promise<Ga
   });
   opened.add(() => app.close());
   const url = await listen(app, { ...first.listen, ...listenOptions(options) });
-  await presence.answersAt(url);
+  await presence.answersAt(url, openedParts(first));
   await writePlace(folder, { url, pid: process.pid, startedAt });
   opened.add(() => removePlace(folder));
   const kept = { evidence, uploads, shared: bare.storage.shared, presence };
@@ -286,9 +287,12 @@ async function statusOf(
     startedAt,
     store: storage.kind,
     gateway: gateway.id,
-    gateways: presence
-      .gateways()
-      .map(({ id, version, startedAt: since }) => ({ name: id, version, startedAt: since })),
+    gateways: presence.gateways().map((each) => ({
+      name: each.id,
+      version: each.version,
+      startedAt: each.startedAt,
+      differs: presence.differs(each),
+    })),
   };
 }
 

@@ -9,6 +9,7 @@ import { createClient, type Client, type Result } from '../src/client/index.ts';
 import { folderReader } from '../src/ledger/folder.ts';
 import { verifyLedger } from '../src/ledger/verify.ts';
 import { openGateway, type Gateway } from '../src/main.ts';
+import { examineStore } from '../src/main/store-report.ts';
 import { startPostgres, type Postgres } from '../support/postgres.ts';
 import { makeRoles, type RoleSettings } from './support/postgres-roles.ts';
 
@@ -43,6 +44,7 @@ let roles: RoleSettings;
 let home: string;
 const running = new Map<string, Gateway>();
 const tokens = new Map<string, string>();
+const logged: string[] = [];
 
 before(async () => {
   home = await mkdtemp(join(tmpdir(), 'writegate-several-'));
@@ -86,7 +88,7 @@ async function start(name: string, store = postgres.url('store')): Promise<Gatew
     store: '${env:STORE}',
     port: 0,
     environment: (variable) => urls.get(variable),
-    log: () => undefined,
+    log: (line) => void logged.push(`${name}: ${line}`),
   });
   running.set(name, started);
   return started;
@@ -330,6 +332,43 @@ describe('over two gateways', () => {
       assert.equal((await write('b', 'bot')).state, 'applied');
     }
     assert.equal(await policies(), known);
+  });
+
+  test('who runs with settings that another has restarted out of is named, until it is restarted too', async () => {
+    const slower = POLICY.replace('schemas: [public]', '$&\n    statementTimeoutMs: 4000');
+    const differing = async (name: string): Promise<readonly string[]> =>
+      (await at(name, 'olga').gatewayStatus()).gateways.flatMap(({ differs }) => differs);
+    const doctor = async (): Promise<readonly string[]> => {
+      const { gateways } = await examineStore(
+        { store: postgres.url('store'), environment: () => undefined },
+        gateway('a').configuration.current(),
+        gateway('a').folder,
+      );
+      return gateways.flatMap(({ differs }) => differs);
+    };
+    assert.deepEqual([await differing('a'), await doctor()], [[], []]);
+    for (const name of ['a', 'b']) await put(name, slower);
+    assert.equal((await at('a', 'olga').applyPolicy(slower)).inForce, 'at-start');
+    await stop('a');
+    logged.length = 0;
+    await start('a');
+    assert.deepEqual(await differing('a'), ['targets.shop']);
+    assert.deepEqual(await doctor(), ['targets.shop']);
+    const other = (await at('b', 'olga').gatewayStatus()).gateway;
+    const warnings = logged.filter((line) => line.includes('other settings'));
+    assert.equal(warnings.length, 1);
+    assert(warnings[0]?.startsWith(`a: warning: gateway \`${other}\` runs with other settings`));
+    assert.match(warnings[0] ?? '', /`targets\.shop` differ/);
+    await stop('b');
+    await start('b');
+    assert.deepEqual([await differing('b'), await doctor()], [[], []]);
+    // As it was, for what follows.
+    for (const name of ['a', 'b']) await put(name, POLICY);
+    await at('a', 'olga').applyPolicy(POLICY);
+    for (const name of ['a', 'b']) {
+      await stop(name);
+      await start(name);
+    }
   });
 
   test('the rows of a large write are looked at, and taken back, where it was not made', async () => {

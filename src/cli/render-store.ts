@@ -23,6 +23,11 @@ export function storeLines(store: StoreReport, look: Look, now: number): readonl
         `${name} at ${url ?? 'no address yet'}, version ${version}, for ${span(now - startedAt)}`,
       ),
     ),
+    ...isThere.flatMap(({ name, differs }) =>
+      differs.length === 0
+        ? []
+        : field(look, 'warning', otherwise(name, differs), look.paint.yellow),
+    ),
     ...gone.flatMap(({ name }) =>
       field(look, 'gone', `${name} was not seen for a while and did not take its leave`),
     ),
@@ -57,6 +62,11 @@ export function gatewayLines(status: GatewayStatus, look: Look): readonly string
     ...field(look, 'store', STORES[status.store]),
     ...field(look, 'gateway', status.gateway),
     ...(others.length === 0 ? [] : field(look, 'beside it', others.join(', '))),
+    ...status.gateways.flatMap(({ name, differs }) =>
+      differs.length === 0
+        ? []
+        : field(look, 'warning', otherwise(name, differs), look.paint.yellow),
+    ),
     ...field(look, 'ledger', `${ledger.size.toLocaleString('en-GB')} entries`),
     ...whole(look, 'ledger key', ledger.vkey),
     ...targets.flatMap(({ name, problem }) =>
@@ -65,4 +75,8 @@ export function gatewayLines(status: GatewayStatus, look: Look): readonly string
         : field(look, 'target', `${name} cannot be used: ${problem}`, look.paint.yellow),
     ),
   ];
+}
+
+function otherwise(name: string, differs: readonly string[]): string {
+  return `${name} runs with other settings: ${differs.join(', ')}; give all the same file, and restart the one with an older`;
 }

@@ -8,8 +8,15 @@ import { hostname } from 'node:os';
 import type { Clock } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
 import type { Log } from '../server/problem.ts';
-import { ALIVE_MS, type GatewayCard, type SeenGateway, type Shared } from '../store/shared.ts';
+import {
+  ALIVE_MS,
+  type GatewayCard,
+  type OpenedParts,
+  type SeenGateway,
+  type Shared,
+} from '../store/shared.ts';
 import type { GatewayName } from './gateway-name.ts';
+import { differingParts } from './opened-parts.ts';
 import { VERSION } from './version.ts';
 
 export interface Presence {
@@ -17,8 +24,10 @@ export interface Presence {
   gateways(): readonly SeenGateway[];
   /** Whether one of this name was. */
   isThere(id: string): boolean;
-  /** From now on it answers there. */
-  answersAt(url: string): Promise<void>;
+  /** From now on it answers there, with what it opened. */
+  answersAt(url: string, opened: OpenedParts): Promise<void>;
+  /** In what the settings of a gateway differ from those that this one opened. */
+  differs(from: SeenGateway): readonly string[];
   /** Says that it is there, and looks who else is. Call it every `BEAT_MS`. */
   beat(): Promise<void>;
   /** Takes its leave; idempotent. */
@@ -53,23 +62,45 @@ export async function enter(ports: PresencePorts): Promise<Presence> {
     host,
     pid: process.pid,
     startedAt: clock.now(),
+    opened: {},
   };
   await takeName(ports, card);
   let seen = await shared.gateways();
   let isTaken = false;
+  /** What was said of others, by name. */
+  let told: ReadonlyMap<string, string> = new Map();
 
   async function beat(): Promise<void> {
     const isOwn = await shared.beat(card);
     if (!isOwn && !isTaken) log(takenText(card), undefined);
     isTaken = !isOwn;
     seen = await shared.gateways();
+    tellOthers();
+  }
+
+  function differs(from: SeenGateway): readonly string[] {
+    return differingParts(card.opened, from.opened);
+  }
+
+  /** Each time that another begins to run with other settings, or with others than before. */
+  function tellOthers(): void {
+    const now = new Map<string, string>();
+    for (const each of seen.filter(isAlive)) {
+      const parts = differs(each).map((part) => `\`${part}\``);
+      if (parts.length === 0) continue;
+      const text = differsText(each, parts.join(', '));
+      now.set(each.id, text);
+      if (told.get(each.id) !== text) log(text, undefined);
+    }
+    told = now;
   }
 
   return {
     gateways: () => seen.filter(isAlive),
     isThere: (id) => seen.some((each) => each.id === id && isAlive(each)),
-    answersAt: (url) => {
-      card = { ...card, url };
+    differs,
+    answersAt: (url, opened) => {
+      card = { ...card, url, opened };
       return beat();
     },
     beat,
@@ -155,4 +186,8 @@ function taken({ id, url, pid, host }: SeenGateway): Problem {
 
 function takenText({ id }: GatewayCard): string {
   return `warning: another gateway took the name \`${id}\`; give each a data folder of its own, or another name with --name`;
+}
+
+function differsText({ id }: SeenGateway, parts: string): string {
+  return `warning: gateway \`${id}\` runs with other settings than this one: ${parts} differ; give both the same file and restart the one that has an older`;
 }

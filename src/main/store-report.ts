@@ -7,6 +7,7 @@ import { postgresShared } from '../store/shared-postgres.ts';
 import { ALIVE_MS, type SeenGateway } from '../store/shared.ts';
 import { exists, type DataFolder } from './folder.ts';
 import { readMove } from './moved.ts';
+import { differingParts } from './opened-parts.ts';
 import { chooseStore, type StoreChoice, type StoreWish } from './store-choice.ts';
 
 export interface StoreReport {
@@ -27,6 +28,8 @@ export interface StoreGateway {
   readonly startedAt: number;
   /** Whether it was seen lately; a crash leaves one that was not. */
   readonly isThere: boolean;
+  /** Parts of the configuration that it opened otherwise than the first that is there. */
+  readonly differs: readonly string[];
 }
 
 /** Looks at the store that a gateway would choose. Problems of the choice itself are thrown. */
@@ -59,7 +62,9 @@ async function examineCommon(
     const isBegun = rows[0]?.found === true;
     const shared = postgresShared({ pool, schema, tenant });
     const gateways = isBegun ? await shared.gateways() : [];
-    return { kind, where, isBegun, problem: null, gateways: gateways.map(shown) };
+    const [first] = gateways.filter(isThere);
+    const views = gateways.map((each) => shown(each, first));
+    return { kind, where, isBegun, problem: null, gateways: views };
   } catch (error) {
     const told = storageProblem(error);
     if (!(told instanceof Problem)) throw error;
@@ -69,6 +74,12 @@ async function examineCommon(
   }
 }
 
-function shown({ id, url, version, startedAt, seenAgoMs }: SeenGateway): StoreGateway {
-  return { name: id, url, version, startedAt, isThere: seenAgoMs <= ALIVE_MS };
+function shown(each: SeenGateway, first: SeenGateway | undefined): StoreGateway {
+  const { id, url, version, startedAt, opened } = each;
+  const differs = isThere(each) && first ? differingParts(first.opened, opened) : [];
+  return { name: id, url, version, startedAt, isThere: isThere(each), differs };
+}
+
+function isThere({ seenAgoMs }: SeenGateway): boolean {
+  return seenAgoMs <= ALIVE_MS;
 }

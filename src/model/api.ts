@@ -266,6 +266,8 @@ export interface GatewayStatus {
     readonly name: string;
     readonly version: string;
     readonly startedAt: number;
+    /** Parts of the configuration that it opened otherwise than this one; they take a restart. */
+    readonly differs: readonly string[];
   }[];
 }
 

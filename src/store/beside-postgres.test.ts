@@ -304,7 +304,7 @@ describe('uploads in the store', () => {
 });
 
 function card(changes: Partial<GatewayCard> = {}): GatewayCard {
-  const common = { version: '1', url: null, host: 'one', pid: 1, startedAt: AT };
+  const common = { version: '1', url: null, host: 'one', pid: 1, startedAt: AT, opened: {} };
   return { id: 'gateway-1', holder: 'gateway-1/a', ...common, ...changes };
 }
 

@@ -1,9 +1,10 @@
 /** What gateways share, in the PostgreSQL store. Every time in it is of the server's clock. */
 import type pg from 'pg';
+import { recordOf } from '../lib/record.ts';
 import { beginSql, transaction } from './postgres/connect.ts';
 import { storageProblem } from './postgres/problem.ts';
 import { integerOf, textOf, textOrNull, type Row } from './postgres/rows.ts';
-import type { GatewayCard, SeenGateway, Shared } from './shared.ts';
+import type { GatewayCard, OpenedParts, SeenGateway, Shared } from './shared.ts';
 
 export interface SharedPorts {
   readonly pool: pg.Pool;
@@ -62,21 +63,22 @@ export function postgresShared({ pool, schema, tenant }: SharedPorts): Shared {
     async join(card, before) {
       const rows = await ask(
         `INSERT INTO ${schema}.gateways AS gateway
-           (tenant, id, holder, version, url, host, pid, started_at, seen_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, ${now})
-         ON CONFLICT (tenant, id) DO UPDATE SET (holder, version, url, host, pid, started_at, seen_at)
+           (tenant, id, holder, version, url, host, pid, started_at, opened, seen_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, ${now})
+         ON CONFLICT (tenant, id) DO UPDATE
+           SET (holder, version, url, host, pid, started_at, opened, seen_at)
            = (excluded.holder, excluded.version, excluded.url, excluded.host, excluded.pid,
-              excluded.started_at, excluded.seen_at)
-         WHERE gateway.holder = $9 RETURNING id`,
+              excluded.started_at, excluded.opened, excluded.seen_at)
+         WHERE gateway.holder = $10 RETURNING id`,
         [...valuesOf(card), before],
       );
       return rows.length === 1;
     },
     async beat(card) {
       const rows = await ask(
-        `UPDATE ${schema}.gateways SET url = $4, seen_at = ${now}
+        `UPDATE ${schema}.gateways SET url = $4, opened = $5, seen_at = ${now}
          WHERE tenant = $1 AND id = $2 AND holder = $3 RETURNING id`,
-        [card.id, card.holder, card.url],
+        [card.id, card.holder, card.url, JSON.stringify(card.opened)],
       );
       return rows.length === 1;
     },
@@ -85,10 +87,11 @@ export function postgresShared({ pool, schema, tenant }: SharedPorts): Shared {
       await ask(text, [id, holder]);
     },
     async gateways() {
+      // By way of JSON: before the first gateway of this version there is no such column.
       const rows = await ask(
         `SELECT id, holder, version, url, host, pid, started_at,
-           greatest(${now} - seen_at, 0) AS seen_ago
-         FROM ${schema}.gateways WHERE tenant = $1 ORDER BY id`,
+           greatest(${now} - seen_at, 0) AS seen_ago, to_jsonb(gateway) ->> 'opened' AS opened
+         FROM ${schema}.gateways AS gateway WHERE tenant = $1 ORDER BY id`,
         [],
       );
       return rows.map(seenOf);
@@ -97,7 +100,17 @@ export function postgresShared({ pool, schema, tenant }: SharedPorts): Shared {
 }
 
 function valuesOf(card: GatewayCard): readonly unknown[] {
-  return [card.id, card.holder, card.version, card.url, card.host, card.pid, card.startedAt];
+  const { id, holder, version, url, host, pid, startedAt, opened } = card;
+  return [id, holder, version, url, host, pid, startedAt, JSON.stringify(opened)];
+}
+
+/** What another version wrote in another form is as if it had said nothing. */
+function openedOf(row: Row): OpenedParts {
+  const parsed: unknown = JSON.parse(textOrNull(row, 'opened') ?? '{}');
+  const entries = Object.entries(recordOf(parsed));
+  return Object.fromEntries(
+    entries.flatMap(([name, digest]) => (typeof digest === 'string' ? [[name, digest]] : [])),
+  );
 }
 
 function seenOf(row: Row): SeenGateway {
@@ -110,5 +123,6 @@ function seenOf(row: Row): SeenGateway {
     pid: integerOf(row, 'pid'),
     startedAt: integerOf(row, 'started_at'),
     seenAgoMs: integerOf(row, 'seen_ago'),
+    opened: openedOf(row),
   };
 }

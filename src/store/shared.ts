@@ -5,6 +5,9 @@ export const BEAT_MS = 5_000;
 /** How long after that it still counts as being there, by the store's clock. */
 export const ALIVE_MS = 15_000;
 
+/** Digests of what a gateway opened once, by the part of the configuration. */
+export type OpenedParts = Readonly<Record<string, string>>;
+
 /** One gateway, as it speaks of itself. */
 export interface GatewayCard {
   readonly id: string;
@@ -17,6 +20,8 @@ export interface GatewayCard {
   readonly host: string;
   readonly pid: number;
   readonly startedAt: number;
+  /** Empty before it listens, and of a version that does not say. */
+  readonly opened: OpenedParts;
 }
 
 export interface SeenGateway extends GatewayCard {

@@ -9,8 +9,9 @@ import { planLines } from '../../src/cli/render-plan.ts';
 import { readLines } from '../../src/cli/render-read.ts';
 import { rowPageLines, type RowsShown } from '../../src/cli/render-rows.ts';
 import { freezeLines, listLines, resultLines } from '../../src/cli/render-result.ts';
+import { gatewayLines, storeLines } from '../../src/cli/render-store.ts';
 import { reportLines } from '../../src/cli/ledger.ts';
-import { BASELINES } from '../support/fake-gate.ts';
+import { BASELINES, STATUS } from '../support/fake-gate.ts';
 import { baselineLines } from '../../src/cli/baseline.ts';
 import { budgetLines } from '../../src/cli/budgets.ts';
 import type { BudgetView, FreezeView } from '../../src/model/api.ts';
@@ -665,4 +666,22 @@ test('a baseline shows what is usual, above what it is not, the hours and the ta
     baselineLines({ ...item, applied: 3 }, LOOK).join('\n'),
     /3 writes of the 30 that make/,
   );
+});
+
+test('a gateway that runs with other settings is named, by status and by doctor', () => {
+  const startedAt = NOW;
+  const about = { version: '0.1.0', startedAt };
+  const own = { ...about, name: STATUS.gateway, differs: [] };
+  const other = { ...about, name: 'gateway-2', differs: ['environment', 'targets.crm'] };
+  const told = /warning +gateway-2 runs with other settings: environment, targets\.crm;/;
+  const status = gatewayLines({ ...STATUS, gateways: [own, other] }, LOOK);
+  assert.match(status.join('\n'), told);
+  assert.doesNotMatch(gatewayLines({ ...STATUS, gateways: [own] }, LOOK).join('\n'), /warning/);
+  const seen = { url: null, isThere: true };
+  const gateways = [
+    { ...own, ...seen },
+    { ...other, ...seen },
+  ];
+  const store = { kind: 'postgres', where: 'db/x', isBegun: true, problem: null } as const;
+  assert.match(storeLines({ ...store, gateways }, LOOK, NOW).join('\n'), told);
 });

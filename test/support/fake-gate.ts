@@ -399,7 +399,7 @@ export const STATUS: GatewayStatus = {
   startedAt: AT,
   store: 'sqlite',
   gateway: 'gateway-1',
-  gateways: [{ name: 'gateway-1', version: '0.1.0', startedAt: AT }],
+  gateways: [{ name: 'gateway-1', version: '0.1.0', startedAt: AT, differs: [] }],
 };
 
 export const DEPENDENTS: DependentsView = {

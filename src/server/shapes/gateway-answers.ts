@@ -124,7 +124,17 @@ export const GATEWAY_STATUS: JsonSchema = object({
   store: oneOf('sqlite', 'postgres'),
   gateway: TEXT,
   gateways: described(
-    list(object({ name: TEXT, version: TEXT, startedAt: AT })),
+    list(
+      object({
+        name: TEXT,
+        version: TEXT,
+        startedAt: AT,
+        differs: described(
+          list(TEXT),
+          'parts of the configuration that it opened otherwise than this one',
+        ),
+      }),
+    ),
     'those over the same store that were seen within the last 15 s, this one among them',
   ),
 });

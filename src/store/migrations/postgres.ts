@@ -226,4 +226,8 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   -- What is sealed does not get smaller.
   ALTER TABLE blob_chunks ALTER COLUMN bytes SET STORAGE EXTERNAL;
   `,
+  `
+  -- What each gateway opened at its start, so that one that runs with other settings can be named.
+  ALTER TABLE gateways ADD COLUMN opened text COLLATE "C" NOT NULL DEFAULT '{}';
+  `,
 ];
