@@ -93,7 +93,7 @@ test('what it could not finish another takes up before the lease would have run 
   const two = await start('two');
   const token = (await readFile(one.folder.operatorToken, 'utf8')).trim();
   const olga = createClient({ url: one.url, token });
-  const { secret = '' } = await olga.issueCredential({ kind: 'agent', name: 'clerk' });
+  const { secret } = await olga.issueCredential({ kind: 'agent', name: 'clerk' });
   const statement = 'UPDATE items SET n = n + 1 WHERE id = 1';
   const draft = { target: 'shop', operation: 'sql', arguments: { statement } };
   const { proposalId, planDigest } = await createClient({ url: one.url, token: secret }).propose(

@@ -62,7 +62,7 @@ async function examineCommon(
     const isBegun = rows[0]?.found === true;
     const shared = postgresShared({ pool, schema, tenant });
     const gateways = isBegun ? await shared.gateways() : [];
-    const [first] = gateways.filter(isThere);
+    const first = gateways.find(isThere);
     const views = gateways.map((each) => shown(each, first));
     return { kind, where, isBegun, problem: null, gateways: views };
   } catch (error) {
