@@ -23,8 +23,8 @@ export interface Proxy {
   /** Ends every connection there is, as a network that goes away. */
   cut(): void;
   /**
-   * Calls `strike` when something next commits, instead of sending on the `request`, or
-   * the `reply` to it. The connection carries nothing more.
+   * Calls `strike` when something next commits, instead of sending on the `request`, or the `reply`
+   * that says that it did. The connection carries nothing more.
    */
   atCommit(lost: 'request' | 'reply', strike: () => void): void;
   /** Takes an `atCommit` back that did not come to pass. */
@@ -86,8 +86,8 @@ interface Armed {
   readonly strike: () => void;
 }
 
-/** As it stands on the wire: a query of one word. */
-const COMMIT = Buffer.from('COMMIT');
+/** As it stands on the wire, in the query and in the answer to it; `READ COMMITTED` is neither. */
+const COMMIT = Buffer.from('COMMIT\0');
 
 interface Hooks {
   readonly atCommit: () => Armed | undefined;
@@ -99,8 +99,9 @@ class Link {
   readonly #server: Socket;
   readonly #hooks: Hooks;
   #traffic: Traffic;
-  /** Its COMMIT was seen: nothing passes any more. */
+  /** Its COMMIT was seen: from the loss on nothing passes any more. */
   #struck: Armed | undefined;
+  #isLost = false;
 
   constructor(client: Socket, server: Socket, traffic: Traffic, hooks: Hooks) {
     this.#client = client;
@@ -134,12 +135,11 @@ class Link {
   }
 
   #request(bytes: Buffer): void {
-    if (this.#struck !== undefined || this.#traffic === 'requests-lost') return;
+    if (this.#isLost || this.#traffic === 'requests-lost') return;
     if (bytes.includes(COMMIT)) {
-      const struck = this.#hooks.atCommit();
-      this.#struck = struck;
-      if (struck?.lost === 'request') {
-        struck.strike();
+      this.#struck ??= this.#hooks.atCommit();
+      if (this.#struck?.lost === 'request') {
+        this.#lose(this.#struck);
         return;
       }
     }
@@ -147,8 +147,13 @@ class Link {
   }
 
   #reply(bytes: Buffer): void {
-    if (this.#traffic === 'replies-lost') return;
-    if (this.#struck === undefined) this.#client.write(bytes);
-    else if (this.#struck.lost === 'reply') this.#struck.strike();
+    if (this.#isLost || this.#traffic === 'replies-lost') return;
+    if (this.#struck?.lost === 'reply' && bytes.includes(COMMIT)) this.#lose(this.#struck);
+    else this.#client.write(bytes);
+  }
+
+  #lose({ strike }: Armed): void {
+    this.#isLost = true;
+    strike();
   }
 }

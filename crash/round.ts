@@ -28,6 +28,8 @@ export interface Round {
 
 export interface RoundReport {
   readonly round: Round;
+  /** How often its fault struck. */
+  readonly strikes: number;
   readonly kills: number;
   readonly proposals: number;
   readonly effects: number;
@@ -60,6 +62,7 @@ export async function playRound(installation: Installation, round: Round): Promi
   });
   const journal = new Journal(writes.flat());
   let kills = 0;
+  let { strikes } = round;
   const found: Wrong[] = [];
   const load = startLoad(installation.doors, writes, journal);
   const struck = strike(round, {
@@ -71,6 +74,9 @@ export async function playRound(installation: Installation, round: Round): Promi
     moment: momentsOf(lot.fork('moment'), round, journal),
     killed: () => {
       kills += 1;
+    },
+    missed: () => {
+      strikes -= 1;
     },
     found: (wrong) => {
       found.push(wrong);
@@ -91,6 +97,7 @@ export async function playRound(installation: Installation, round: Round): Promi
   const ends = Object.groupBy(own, ({ state, code }) => `${state} ${code}`);
   return {
     round,
+    strikes,
     kills,
     proposals: own.length,
     effects: standing(effects.shop) + standing(effects.books),

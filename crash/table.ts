@@ -5,6 +5,7 @@ import type { RoundReport } from './round.ts';
 export interface TableRow {
   readonly fault: FaultName;
   readonly rounds: number;
+  readonly strikes: number;
   readonly kills: number;
   readonly proposals: number;
   readonly effects: number;
@@ -33,6 +34,7 @@ function rowOf(fault: FaultName, reports: readonly RoundReport[]): TableRow {
   return {
     fault,
     rounds: reports.length,
+    strikes: sum(({ strikes }) => strikes),
     kills: sum(({ kills }) => kills),
     proposals: sum(({ proposals }) => proposals),
     effects: sum(({ effects }) => effects),
@@ -46,6 +48,7 @@ function rowOf(fault: FaultName, reports: readonly RoundReport[]): TableRow {
 
 const COLUMNS = [
   'rounds',
+  'strikes',
   'kills',
   'proposals',
   'effects',

@@ -51,7 +51,7 @@ function someWay({ installation, lane, lot }: Scene): {
 
 /** Does it at the next COMMIT after the next moment; not at all where the load is over before. */
 async function atCommit(
-  { lot, moment, over }: Scene,
+  { lot, moment, over, missed }: Scene,
   way: Proxy,
   harm: () => Promise<void>,
 ): Promise<void> {
@@ -65,5 +65,6 @@ async function atCommit(
   });
   await Promise.race([struck.promise, over]);
   way.disarm();
+  if (harmed === undefined) missed();
   await harmed;
 }

@@ -31,6 +31,8 @@ export interface Scene {
   readonly over: Promise<void>;
   /** Counts a gateway that was killed. */
   killed(): void;
+  /** Says that the load was over before the harm came to pass. */
+  missed(): void;
   /** What is wrong while the harm is done. */
   found(wrong: Wrong): void;
 }
