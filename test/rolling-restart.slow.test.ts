@@ -198,8 +198,12 @@ test('gateways behind a load balancer restart one after the other: no call is re
     }
     const place = {
       folder,
-      environment: { ...environment, WRITEGATE_STORE: postgres.url('store') },
-      arguments: ['--name', `gateway-${number}`, '--shutdown-delay', '1'],
+      environment: {
+        ...environment,
+        WRITEGATE_STORE: postgres.url('store'),
+        WRITEGATE_SHUTDOWN_DELAY: '1',
+      },
+      arguments: ['--name', `gateway-${number}`],
     };
     gateways.push({ process: await start(place), place });
   }
