@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import schema from '../../schema/writegate.schema.json' with { type: 'json' };
 import type { Configuration } from '../model/policy.ts';
 import { Problem } from '../model/problem.ts';
@@ -823,6 +824,12 @@ describe('the published schema', () => {
     yield [path, value];
     for (const [key, child] of Object.entries(value)) yield* nodes(child, `${path}/${key}`);
   }
+
+  test('is a schema', () => {
+    const ajv = new Ajv2020({ strict: true, allowUnionTypes: true });
+    assert.ok(ajv.validateSchema(schema), JSON.stringify(ajv.errors));
+    assert.ok(!ajv.validateSchema({ ...schema, required: 'version' }), 'one that is none');
+  });
 
   test('describes every key, and is closed but for the settings of targets', () => {
     for (const [path, node] of nodes(schema)) {

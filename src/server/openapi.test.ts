@@ -237,6 +237,19 @@ test('every answer is of the documented form, and has no member that is not docu
   assert.deepEqual(seen.toSorted(), Object.keys(calls).toSorted());
 });
 
+test('every body and parameter is documented by what is a schema', async (t) => {
+  const document = await documentOf(await serve(t, appOptions(fakeGate())));
+  const ajv = new Ajv2020({ strict: true, allowUnionTypes: true });
+  let count = 0;
+  JSON.stringify(document, (key, value: Json) => {
+    if (key !== 'schema') return value;
+    assert.ok(ajv.validateSchema(object(value)), `${JSON.stringify(value)}: ${ajv.errorsText()}`);
+    count += 1;
+    return value;
+  });
+  assert.ok(count > 20, `${count} schemas`);
+});
+
 test('a read that was refused is of the documented form too', () => {
   const ajv = new Ajv2020({ strict: true, allowUnionTypes: true, strictRequired: false });
   const validate = ajv.compile(object(tight(READ_RESULT)));
