@@ -1,8 +1,11 @@
 /** A published log's folder: the only place of the ledger, beside the key file, that touches a disk. */
-import { mkdir, open, readdir, readFile, rename } from 'node:fs/promises';
+import { mkdir, open, opendir, readdir, readFile, rename } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { dirname, join } from 'node:path';
 import { UNFINISHED_FOLDER } from './tiles.ts';
+
+/** A folder of checkpoints may have as many names as the log had publications: they are never held together. */
+const NAMES_AT_ONCE = 1_024;
 
 /** Where a published log is read from; paths are relative and separated by `/`. */
 export interface LedgerReader {
@@ -43,9 +46,13 @@ export class LogFolder {
     return readFile(join(this.#root, path)).catch((error: unknown) => absent(error, null));
   }
 
-  /** The names in a folder; none where there is no such folder. */
-  async names(path: string): Promise<readonly string[]> {
-    return readdir(join(this.#root, path)).catch((error: unknown) => absent(error, []));
+  /** The names in a folder, in any order, as they are read; none where there is no such folder. */
+  async *names(path: string): AsyncIterable<string> {
+    const folder = await opendir(join(this.#root, path), { bufferSize: NAMES_AT_ONCE }).catch(
+      (error: unknown) => absent(error, null),
+    );
+    if (folder === null) return;
+    for await (const { name } of folder) yield name;
   }
 
   /** Writes a file; once `sync` has resolved it survives a crash. */

@@ -238,10 +238,11 @@ async function publishedEdge(ports: Ports): Promise<Edge | null> {
 /** The largest checkpoint in the folder, with its copy for later put in place. */
 async function publishedHead({ folder, signer }: Ports): Promise<Checkpoint | null> {
   const head = await folder.read(formatPath({ kind: 'checkpoint' }));
-  const sizes = (await folder.names('checkpoints'))
-    .map((name) => parsePath(`checkpoints/${name}`))
-    .map((path) => (path?.kind === 'history' ? path.size : -1));
-  const largest = sizes.reduce((size, each) => Math.max(size, each), -1);
+  let largest = -1;
+  for await (const name of folder.names('checkpoints')) {
+    const path = parsePath(`checkpoints/${name}`);
+    if (path?.kind === 'history') largest = Math.max(largest, path.size);
+  }
   if (head === null) {
     if (largest < 0) return null;
     throw inconsistent(`\`checkpoint\` is gone, \`checkpoints/${largest}\` is there`);
