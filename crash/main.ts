@@ -13,7 +13,7 @@ const EXIT = { clean: 0, wrong: 1, usage: 64, broken: 70, stopped: 130 } as cons
 const HELP = `npm run crash -- [--rounds N | --kills N] [--seed S] [--gateways 1|3]
                  [--store sqlite|postgres] [--only FAULT ...] [--lanes N] [--json]
 
-N rounds (20), or as many as N kills take. A round kills up to five times at random, and after every
+N rounds (20), or as many as N kills take. A round kills up to eight times at random, and after every
 tenth comes another fault; with --only those faults alone, in turn. What is chosen is chosen by the
 seed; when it comes to pass is the machine's.
 

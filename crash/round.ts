@@ -41,7 +41,7 @@ export interface RoundReport {
 }
 
 const CLIENTS = 8;
-/** A client's writes, beside one for each strike. */
+/** A client's writes, beside one for each two strikes. */
 const WRITES_EACH = 2;
 /** How long what a fault left open may stay open: a lease, a few ticks, and a machine that is slow. */
 const OPEN_MS = 90_000;
@@ -58,7 +58,7 @@ export async function playRound(installation: Installation, round: Round): Promi
   const writes = chooseWrites(lot.fork('writes'), {
     round: round.number,
     clients: CLIENTS,
-    each: WRITES_EACH + round.strikes,
+    each: WRITES_EACH + Math.ceil(round.strikes / 2),
   });
   const journal = new Journal(writes.flat());
   let kills = 0;

@@ -14,7 +14,7 @@ export const kill: Fault = {
     'kill -9 of a gateway, or of several at once, at a random time, at times again as it starts',
   stores: ['sqlite', 'postgres'],
   gateways: 1,
-  strikesMax: 5,
+  strikesMax: 8,
   async strike(scene) {
     const { installation, lot } = scene;
     const struck = someOf(lot, installation.gateways);
