@@ -139,6 +139,8 @@ class Wire {
       this.#tell(key, 'refused');
       return begun;
     }
+    // It has the key now, and found no receipt: what had it before has ended without effect.
+    if (this.#parts.system.nature.dedups) this.#tell(key, 'gone');
     const { reference, planned } = begun;
     if (request.digest(planned.plan) !== request.planDigest) {
       await this.#drop(key, reference);

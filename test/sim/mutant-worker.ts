@@ -2,7 +2,8 @@
 import { strict as assert } from 'node:assert';
 import { registerHooks } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
-import { MUTANTS, type Edit } from './mutants.ts';
+import type { Edit } from './mutants/mutant.ts';
+import { MUTANTS } from './mutants.ts';
 
 /** Null: none of the seeds noticed. */
 export type Noticed = {

@@ -21,13 +21,7 @@ async function noticed(name: string): Promise<Noticed> {
   }
 }
 
-// Two of them are not noticed yet: until then it is asked for by name.
-const skip: string | false =
-  process.env['WRITEGATE_TEST_MUTANTS'] === undefined
-    ? 'two of the mutants are not noticed yet; WRITEGATE_TEST_MUTANTS=1 runs all of them'
-    : false;
-
-describe(`within ${SEEDS_MAX} seeds it is noticed where`, { concurrency: 2, skip }, () => {
+describe(`within ${SEEDS_MAX} seeds it is noticed where`, { concurrency: 2 }, () => {
   for (const { name, caughtBy } of MUTANTS) {
     test(name, async (context) => {
       const found = await noticed(name);

@@ -133,11 +133,13 @@ export class Scheduler {
     return this.#pending.length;
   }
 
-  /** What is asked of the world and did not arrive yet, strays included. */
+  /** What is asked of targets and did not arrive yet, strays included. */
   isOnTheWay(part: string): boolean {
+    const isAsked = ({ asked, isCarriedOut }: Pending): boolean =>
+      asked.port === 'target' && !isCarriedOut && asked.what.includes(part);
     return (
-      this.#pending.some(({ asked, isCarriedOut }) => !isCarriedOut && asked.what.includes(part)) ||
-      this.strays.some(({ what }) => what.includes(part))
+      this.#pending.some(isAsked) ||
+      this.strays.some(({ what, kind }) => !kind.startsWith('store') && what.includes(part))
     );
   }
 

@@ -13,6 +13,7 @@ export interface Shape {
   readonly gateways: 1 | 2;
   /** The policy in force at first, as its place among all. */
   readonly policy: number;
+  readonly theme: Theme;
   /** Whether values come up that rules, validations and people are about. */
   readonly isOdd: boolean;
   readonly targets: readonly { readonly name: string; readonly nature: Nature }[];
@@ -31,6 +32,18 @@ export interface Shape {
   /** How often each kind of operation comes up beside the others. */
   readonly workload: Readonly<Record<OperationKind, number>>;
 }
+
+/** What a seed has much of. */
+export type Theme =
+  | 'anything'
+  /** One agent proposes much at once, so that its writes meet at budgets, keys and rows. */
+  | 'bursts'
+  | 'stops'
+  | 'regrets'
+  /** Everything waits for two of them, who often say no. */
+  | 'people'
+  /** Two gateways, of which one is slow. */
+  | 'takeovers';
 
 export type StepKind =
   | 'begin'
@@ -116,6 +129,8 @@ export function natureOf(name: string, chance: Chance): Nature {
   }
 }
 
+const TIGHT: number = VARIANTS.findIndex(({ name }) => name === 'tight');
+
 /** Where nothing is let through little happens. */
 function policyOf(chance: Chance): number {
   return chance.weighted(VARIANTS.map(({ mode }, place) => [mode === 'observe' ? 0.2 : 1, place]));
@@ -146,12 +161,26 @@ export function shapeOf(chance: Chance, names: readonly string[], narrowing: Nar
     return isOut(what) ? 0 : weight * times;
   };
   const operations = chance.between(4, 12);
-  const first = policyOf(chance);
+  const theme = chance.weighted<Theme>([
+    [4, 'anything'],
+    [1.5, 'bursts'],
+    [1.8, 'stops'],
+    [1.5, 'regrets'],
+    [1.3, 'people'],
+    [1.5, 'takeovers'],
+  ]);
+  const places: Partial<Record<Theme, number>> = { people: TIGHT, bursts: 0 };
+  const first = places[theme] ?? policyOf(chance);
+  const hasTwo = chance.hits(0.5) || theme === 'takeovers';
+  /** As usual, but much of it under its theme. */
+  const themed = (of: Theme, what: string, much: number, usual: number): number =>
+    theme === of && !isOut(what) ? much : usual;
   return {
     operations: Math.min(operations, narrowing.operations ?? operations),
     stepsAfter: chance.hits(0.4) ? chance.between(10, 80) : 0,
-    concurrency: chance.between(1, 4),
-    gateways: chance.hits(0.5) && !isOut('second-gateway') ? 2 : 1,
+    concurrency: theme === 'bursts' ? 5 : chance.between(1, 4),
+    theme,
+    gateways: hasTwo && !isOut('second-gateway') ? 2 : 1,
     policy: first,
     isOdd: VARIANTS[first]?.forbidden.length !== 0 || chance.hits(0.3),
     targets: [...new Set(own)].map((name) => ({ name, nature: natureOf(name, chance) })),
@@ -161,7 +190,7 @@ export function shapeOf(chance: Chance, names: readonly string[], narrowing: Nar
         [1, 'request-lost'],
         [2, 'reply-lost'],
         [2, 'late'],
-        [0.9, 'slow'],
+        [theme === 'takeovers' ? 4 : 0.9, 'slow'],
       ]),
       read: fates('read', 100, [
         [1, 'request-lost'],
@@ -194,8 +223,8 @@ export function shapeOf(chance: Chance, names: readonly string[], narrowing: Nar
           [2, 4],
         ]),
     steps: {
-      begin: 2,
-      time: often('time', 0.7),
+      begin: theme === 'bursts' ? 8 : 2,
+      time: themed('takeovers', 'time', 1.4, often('time', 0.7)),
       tick: 0.5,
       renew: often('renew', 0.3),
       land: 0.7,
@@ -205,16 +234,16 @@ export function shapeOf(chance: Chance, names: readonly string[], narrowing: Nar
       checkpoint: often('checkpoint', 0.05),
     },
     workload: {
-      propose: 8,
-      chain: often('chain', 4),
+      propose: theme === 'bursts' ? 30 : 8,
+      chain: themed('stops', 'chain', 10, often('chain', 4)),
       again: often('again', 1),
       approve: 14,
-      deny: often('deny', 0.5),
+      deny: themed('people', 'deny', 6, often('deny', 0.5)),
       cancel: often('cancel', 0.7),
-      rollback: often('rollback', 2.5),
+      rollback: themed('regrets', 'rollback', 14, often('rollback', 2.5)),
       resolve: often('resolve', 2),
-      stop: often('stop', 0.7),
-      release: 3,
+      stop: themed('stops', 'stop', 5, often('stop', 0.7)),
+      release: theme === 'stops' ? 12 : 3,
       switch: often('switch', 0.2),
       policy: often('policy', 0.8),
       preview: often('preview', 0.2),

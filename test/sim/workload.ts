@@ -102,7 +102,8 @@ export class Workload {
   // ---- agents
 
   #agent(): string {
-    return this.#parts.chance.weighted(AGENTS);
+    const { chance, shape } = this.#parts;
+    return shape.theme === 'bursts' ? 'bot' : chance.weighted(AGENTS);
   }
 
   #step(): DraftStep {
@@ -214,7 +215,7 @@ export class Workload {
   }
 
   #approve(verdict: 'approve' | 'deny'): Operation | undefined {
-    const { chance } = this.#parts;
+    const { chance, shape } = this.#parts;
     const found =
       this.#one(({ state }) => state === 'waiting') ?? this.#one(() => chance.hits(0.1));
     if (found === undefined) return undefined;
@@ -222,7 +223,7 @@ export class Workload {
     const name = chance.weighted([
       [5, 'ann'],
       [5, 'ben'],
-      [1, 'ollie'],
+      [shape.theme === 'people' ? 3 : 1, 'ollie'],
       [0.5, 'olga'],
       [0.5, 'bot'],
     ]);
@@ -247,8 +248,9 @@ export class Workload {
   }
 
   #rollback(): Operation | undefined {
-    const { chance } = this.#parts;
-    const found = this.#one(({ state }) => state === 'applied');
+    const { chance, shape } = this.#parts;
+    const isAny = chance.hits(shape.theme === 'regrets' ? 0.7 : 0.1);
+    const found = this.#one(({ state }) => isAny || state === 'applied');
     if (found === undefined) return undefined;
     const { act, id } = found;
     const isOwn = act.proposer.kind === 'agent' && chance.hits(0.4);

@@ -86,9 +86,12 @@ export class LeaseWatch {
   }
 
   #settles(caller: Caller, id: string, { attempt, resolved }: OutcomeEntry): void {
-    const holder = this.#held.get(id)?.caller;
-    const isOwn =
-      holder === undefined || holder === caller || resolved === 'person' || attempt === 0;
-    hold('G8', isOwn, () => `${caller.name} settles ${id}, which ${holder?.name} took over`);
+    const held = this.#held.get(id);
+    const isOwn = held === undefined || held.caller === caller || attempt === 0;
+    // People wait until nobody is at it any more.
+    const isPerson = resolved === 'person' && (held?.until ?? 0) <= this.#now();
+    hold('G8', isOwn || isPerson, () => {
+      return `${caller.name} settles ${id}, which ${held?.caller.name} has`;
+    });
   }
 }

@@ -15,6 +15,8 @@ import { Repeats } from './repeats.ts';
 import { Stops } from './stops.ts';
 import { hold, Violation } from './violation.ts';
 
+const MINUTE_MS = 60_000;
+
 type Body<Type extends EntryBody['type']> = EntryBody & { readonly type: Type };
 
 /** What gateways were told by targets, by the attempt that it was told in: what an outcome may rest on. */
@@ -145,6 +147,11 @@ export class Model {
         if (act.state !== 'waiting' && decision.kind === 'wait') {
           act.waitingSince = at;
           act.expiresAt = decision.expiresAt;
+          const { expiresAfterMinutes } = figuresOf(this.policyDigest);
+          const wholeTime = decision.decidedAt + expiresAfterMinutes * MINUTE_MS;
+          hold('L1', decision.expiresAt === wholeTime, () => {
+            return `${act.id} begins to wait, and not for the whole time`;
+          });
         }
         return this.#move(act, 'waiting');
       case 'deny':
@@ -175,6 +182,10 @@ export class Model {
     hold('G2', records <= figures.recordsMax, () => `${act.id} is allowed ${records} records`);
     const isAgent = act.proposer.kind === 'agent';
     this.#checkRules(act, figures);
+    const no = act.approvals.find(
+      ({ verdict, planDigest }) => verdict === 'deny' && planDigest === act.digest,
+    );
+    hold('G2', no === undefined, () => `${act.id} is allowed, and ${no?.person} said no`);
     const original = act.draft.compensates && this.acts.get(act.draft.compensates);
     const tiers = (original ? stepsOf(original) : steps).map(({ plan }) => {
       const tier = figures.agents[act.proposer.name]?.[classOf(plan.class)] ?? 'none';
