@@ -8,11 +8,9 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import pg from 'pg';
 import { createClient, GatewayProblem, type Client, type Result } from '../src/client/index.ts';
-import { startPostgres, type Postgres } from '../support/postgres.ts';
 import { startGatewayProcess, tokensFor, type GatewayProcess } from './support/gateway-process.ts';
-import { makeRoles } from './support/postgres-roles.ts';
+import { openShop, type Shop } from './support/shop.ts';
 
 const POLICY = `
 version: 1
@@ -43,31 +41,25 @@ const HOLDERS = {
 type Name = keyof typeof HOLDERS;
 
 let folder: string;
-let postgres: Postgres;
-let database: pg.Client;
+let shop: Shop;
 let gateway: GatewayProcess;
 let tokens: Readonly<Record<Name, string>>;
 const sockets = new Set<Socket>();
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'writegate-flood-'));
-  postgres = await startPostgres();
-  await postgres.createDatabase('shop');
-  database = new pg.Client(postgres.url('shop'));
-  await database.connect();
-  await database.query('CREATE TABLE notes (id bigserial PRIMARY KEY, mark text, body text)');
-  const roles = await makeRoles(postgres.url('shop'));
+  shop = await openShop({
+    tables: 'CREATE TABLE notes (id bigserial PRIMARY KEY, mark text, body text)',
+  });
   await writeFile(join(folder, 'writegate.yaml'), POLICY);
-  const environment = { URL: roles.url, READER: roles.reader };
-  gateway = await startGatewayProcess({ folder, environment });
+  gateway = await startGatewayProcess({ folder, environment: shop.variables });
   tokens = await tokensFor(gateway, folder, HOLDERS);
 });
 
 after(async () => {
   for (const socket of sockets) socket.destroy();
   await gateway?.kill();
-  await database?.end();
-  await postgres?.stop();
+  await shop?.stop();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -86,7 +78,7 @@ function note(mark: string, body = 'x') {
 }
 
 async function effectsOf(mark: string): Promise<number> {
-  const { rows } = await database.query<{ count: string }>(
+  const { rows } = await shop.database.query<{ count: string }>(
     'SELECT count(*) AS count FROM notes WHERE mark = $1',
     [mark],
   );
@@ -232,7 +224,7 @@ test(
       'every write of the other agent went through',
     );
     for (const each of all) await assertAsAnswered(each);
-    const { rows: doubled } = await database.query(
+    const { rows: doubled } = await shop.database.query(
       'SELECT mark FROM notes GROUP BY mark HAVING count(*) > 1',
     );
     assert.deepEqual(doubled, []);
@@ -247,7 +239,9 @@ test(
 );
 
 async function allEffects(): Promise<number> {
-  const { rows } = await database.query<{ count: string }>('SELECT count(*) AS count FROM notes');
+  const { rows } = await shop.database.query<{ count: string }>(
+    'SELECT count(*) AS count FROM notes',
+  );
   return Number(rows[0]?.count);
 }
 

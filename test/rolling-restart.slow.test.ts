@@ -6,12 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import pg from 'pg';
 import { createClient, type Client, type Result } from '../src/client/index.ts';
-import { startPostgres, type Postgres } from '../support/postgres.ts';
 import { startBalancer, type Balancer } from './support/balancer.ts';
 import { startGatewayProcess, tokensFor, type GatewayProcess } from './support/gateway-process.ts';
-import { makeRoles } from './support/postgres-roles.ts';
+import { openShop, type Shop } from './support/shop.ts';
 
 const POLICY = `
 version: 1
@@ -38,26 +36,20 @@ const WRITERS = 4;
 const BETWEEN_MS = 30;
 
 let home: string;
-let postgres: Postgres;
-let database: pg.Client;
-let environment: Readonly<Record<string, string>>;
+let shop: Shop;
 const running = new Set<GatewayProcess>();
 
 before(async () => {
   home = await mkdtemp(join(tmpdir(), 'writegate-rolling-'));
-  postgres = await startPostgres();
-  for (const name of ['shop', 'store']) await postgres.createDatabase(name);
-  database = new pg.Client(postgres.url('shop'));
-  await database.connect();
-  await database.query('CREATE TABLE notes (id bigserial PRIMARY KEY, mark text)');
-  const roles = await makeRoles(postgres.url('shop'));
-  environment = { URL: roles.url, READER: roles.reader };
+  shop = await openShop({
+    tables: 'CREATE TABLE notes (id bigserial PRIMARY KEY, mark text)',
+    beside: ['store'],
+  });
 });
 
 after(async () => {
   for (const each of running) await each.kill();
-  await database?.end();
-  await postgres?.stop();
+  await shop?.stop();
   await rm(home, { recursive: true, force: true });
 });
 
@@ -155,7 +147,7 @@ function startLoad(url: string, tokens: Tokens, withPeople: boolean): Load {
 /** Every write of the load was applied, and its effect is there once. */
 async function assertApplied({ results }: Load, url: string): Promise<void> {
   for (const [mark, { state, reason }] of results) assert.equal(state, 'applied', mark + reason);
-  const { rows } = await database.query<{ mark: string; count: string }>(
+  const { rows } = await shop.database.query<{ mark: string; count: string }>(
     'SELECT mark, count(*) AS count FROM notes WHERE starts_with(mark, $1) GROUP BY mark',
     [url],
   );
@@ -174,7 +166,7 @@ async function folderOf(name: string): Promise<string> {
 }
 
 test('one gateway with its own store restarts again and again: clients of the SDK lose nothing', async (t) => {
-  const place = { folder: await folderOf('lone'), environment };
+  const place = { folder: await folderOf('lone'), environment: shop.variables };
   let gateway = await start(place);
   const { url } = gateway;
   const load = startLoad(url, await tokensFor(gateway, place.folder, HOLDERS), false);
@@ -199,8 +191,8 @@ test('gateways behind a load balancer restart one after the other: no call is re
     const place = {
       folder,
       environment: {
-        ...environment,
-        WRITEGATE_STORE: postgres.url('store'),
+        ...shop.variables,
+        WRITEGATE_STORE: shop.postgres.url('store'),
         WRITEGATE_SHUTDOWN_DELAY: '1',
       },
       arguments: ['--name', `gateway-${number}`],

@@ -4,27 +4,17 @@ import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import pg from 'pg';
 import { createClient, type Client, type Result } from '../src/client/index.ts';
 import { folderReader } from '../src/ledger/folder.ts';
 import { verifyLedger } from '../src/ledger/verify.ts';
 import { openGateway, type Gateway } from '../src/main.ts';
 import { examineStore } from '../src/main/store-report.ts';
-import { startPostgres, type Postgres } from '../support/postgres.ts';
-import { makeRoles, type RoleSettings } from './support/postgres-roles.ts';
+import { openShop, SHOP_TARGET, type Shop } from './support/shop.ts';
 
 const POLICY = `
 version: 1
 tenant: acme
-targets:
-  shop:
-    kind: postgres
-    url: \${env:URL}
-    reader: \${env:READER}
-    evidence: \${env:EVIDENCE}
-    undo: \${env:UNDO}
-    schemas: [public]
-people:
+${SHOP_TARGET}people:
   olga: { roles: [operator, approver, policy] }
   omar: { roles: [operator] }
 agents:
@@ -38,9 +28,7 @@ defaultRoute: people
 `;
 const OFF = 'writes: { enabled: false }\n';
 
-let postgres: Postgres;
-let database: pg.Client;
-let roles: RoleSettings;
+let shop: Shop;
 let home: string;
 const running = new Map<string, Gateway>();
 const tokens = new Map<string, string>();
@@ -48,21 +36,17 @@ const logged: string[] = [];
 
 before(async () => {
   home = await mkdtemp(join(tmpdir(), 'writegate-several-'));
-  postgres = await startPostgres();
-  await postgres.createDatabase('shop');
-  await postgres.createDatabase('store');
-  database = new pg.Client(postgres.url('shop'));
-  await database.connect();
-  await database.query('CREATE TABLE items (id int PRIMARY KEY, n int NOT NULL, note text)');
-  await database.query('INSERT INTO items SELECT id, 0 FROM generate_series(1, 5000) AS id');
-  await database.query('ANALYZE');
-  roles = await makeRoles(postgres.url('shop'));
+  shop = await openShop({
+    tables: `CREATE TABLE items (id int PRIMARY KEY, n int NOT NULL, note text);
+      INSERT INTO items SELECT id, 0 FROM generate_series(1, 5000) AS id;
+      ANALYZE items`,
+    beside: ['store'],
+  });
 });
 
 after(async () => {
   for (const each of running.values()) await each.close();
-  await database?.end();
-  await postgres?.stop();
+  await shop?.stop();
   await rm(home, { recursive: true, force: true });
 });
 
@@ -75,14 +59,8 @@ function put(name: string, text: string): Promise<void> {
   return writeFile(place(name).configPath, text);
 }
 
-async function start(name: string, store = postgres.url('store')): Promise<Gateway> {
-  const urls = new Map([
-    ['URL', roles.url],
-    ['READER', roles.reader],
-    ['EVIDENCE', roles.evidence],
-    ['UNDO', roles.undo],
-    ['STORE', store],
-  ]);
+async function start(name: string, store = shop.postgres.url('store')): Promise<Gateway> {
+  const urls = new Map(Object.entries({ ...shop.variables, STORE: store }));
   const started = await openGateway({
     ...place(name),
     store: '${env:STORE}',
@@ -127,9 +105,10 @@ async function write(name: string, who: string, id = nextRow()): Promise<Result>
 }
 
 async function changedRow(id: number): Promise<number> {
-  const { rows: found } = await database.query<{ n: number }>('SELECT n FROM items WHERE id = $1', [
-    id,
-  ]);
+  const { rows: found } = await shop.database.query<{ n: number }>(
+    'SELECT n FROM items WHERE id = $1',
+    [id],
+  );
   return found[0]?.n ?? -1;
 }
 
@@ -171,15 +150,15 @@ describe('a second gateway', () => {
     await put('c', POLICY);
     const c = place('c').dataFolder;
     // A gateway of its own, by now with a log under its own key.
-    await postgres.createDatabase('other');
-    await start('c', postgres.url('other'));
+    await shop.postgres.createDatabase('other');
+    await start('c', shop.postgres.url('other'));
     await stop('c');
     await assert.rejects(start('c'), { code: 'key-differs' });
     const kept = await readFile(join(c, 'ledger.key'), 'utf8');
     assert.match(kept, /^PRIVATE/, 'a key that something was signed with stays');
     // The same key over a store that has lost its log.
-    await postgres.createDatabase('lost');
-    await assert.rejects(start('c', postgres.url('lost')), { code: 'ledger-inconsistent' });
+    await shop.postgres.createDatabase('lost');
+    await assert.rejects(start('c', shop.postgres.url('lost')), { code: 'ledger-inconsistent' });
   });
 
   test('is there for all to see, under a name of its own', async () => {
@@ -191,7 +170,7 @@ describe('a second gateway', () => {
       other.gateways.map((each) => each.name).toSorted(),
       [name, other.gateway].toSorted(),
     );
-    assert.equal(gateway('a').store.where, `127.0.0.1:${postgres.port}/store`);
+    assert.equal(gateway('a').store.where, `127.0.0.1:${shop.postgres.port}/store`);
   });
 
   test('of the name of one that is there does not start', async () => {
@@ -340,7 +319,7 @@ describe('over two gateways', () => {
       (await at(name, 'olga').gatewayStatus()).gateways.flatMap(({ differs }) => differs);
     const doctor = async (): Promise<readonly string[]> => {
       const { gateways } = await examineStore(
-        { store: postgres.url('store'), environment: () => undefined },
+        { store: shop.postgres.url('store'), environment: () => undefined },
         gateway('a').configuration.current(),
         gateway('a').folder,
       );
@@ -380,7 +359,7 @@ describe('over two gateways', () => {
     const back = await at('b', 'olga').rollback(idOf(applied));
     const done = await at('a', 'olga').wait(idOf(back));
     assert.equal(done.state, 'applied', done.reason);
-    const { rows: left } = await database.query('SELECT 1 FROM items WHERE note IS NOT NULL');
+    const { rows: left } = await shop.database.query('SELECT 1 FROM items WHERE note IS NOT NULL');
     assert.equal(left.length, 0);
   });
 

@@ -5,12 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import pg from 'pg';
 import { createClient, type Client } from '../src/client/index.ts';
 import { openGateway, type Gateway } from '../src/main.ts';
 import { LEASE_MS } from '../src/model/lease.ts';
-import { startPostgres, type Postgres } from '../support/postgres.ts';
-import { makeRoles, type RoleSettings } from './support/postgres-roles.ts';
+import { openShop, type Shop } from './support/shop.ts';
 
 const POLICY = `
 version: 1
@@ -31,36 +29,28 @@ defaultRoute: people
 `;
 
 let home: string;
-let postgres: Postgres;
-let database: pg.Client;
-let roles: RoleSettings;
+let shop: Shop;
 const running: Gateway[] = [];
 
 before(async () => {
   home = await mkdtemp(join(tmpdir(), 'writegate-shutdown-'));
   // A lock is waited for as long as the test takes.
-  postgres = await startPostgres({ settings: { deadlock_timeout: '60s' } });
-  for (const name of ['shop', 'store']) await postgres.createDatabase(name);
-  database = new pg.Client(postgres.url('shop'));
-  await database.connect();
-  await database.query('CREATE TABLE items (id int PRIMARY KEY, n int NOT NULL)');
-  await database.query('INSERT INTO items VALUES (1, 0)');
-  roles = await makeRoles(postgres.url('shop'));
+  shop = await openShop({
+    tables: `CREATE TABLE items (id int PRIMARY KEY, n int NOT NULL);
+      INSERT INTO items VALUES (1, 0)`,
+    beside: ['store'],
+    settings: { deadlock_timeout: '60s' },
+  });
   await writeFile(join(home, 'writegate.yaml'), POLICY);
 });
 after(async () => {
   for (const each of running) await each.close();
-  await database?.end();
-  await postgres?.stop();
+  await shop?.stop();
   await rm(home, { recursive: true, force: true });
 });
 
 async function start(name: string): Promise<Gateway> {
-  const urls = new Map([
-    ['URL', roles.url],
-    ['READER', roles.reader],
-    ['STORE', postgres.url('store')],
-  ]);
+  const urls = new Map(Object.entries({ ...shop.variables, STORE: shop.postgres.url('store') }));
   const started = await openGateway({
     configPath: join(home, 'writegate.yaml'),
     dataFolder: join(home, name),
@@ -101,8 +91,8 @@ test('what it could not finish another takes up before the lease would have run 
   );
   const id = proposalId ?? '';
 
-  await database.query('BEGIN');
-  await database.query('SELECT FROM items FOR UPDATE');
+  await shop.database.query('BEGIN');
+  await shop.database.query('SELECT FROM items FOR UPDATE');
   const beganAt = Date.now();
   // Its caller is cut off: the SDK makes no second approval of it.
   const approved = olga
@@ -115,9 +105,9 @@ test('what it could not finish another takes up before the lease would have run 
   const tookMs = Date.now() - beganAt;
   assert(tookMs < LEASE_MS, `${tookMs} ms`);
   // Both are at it now; the target takes one.
-  await database.query('ROLLBACK');
+  await shop.database.query('ROLLBACK');
   await Promise.all([closed, approved]);
   assert.equal((await beside.wait(id)).state, 'applied');
-  const { rows } = await database.query('SELECT n FROM items');
+  const { rows } = await shop.database.query('SELECT n FROM items');
   assert.deepEqual(rows, [{ n: 1 }]);
 });

@@ -5,27 +5,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Client as PgClient } from 'pg';
 import { createClient, type Client, type Result } from '../src/client/index.ts';
 import { GatewayProblem } from '../src/client/problem.ts';
 import { folderReader } from '../src/ledger/folder.ts';
 import { verifyLedger } from '../src/ledger/verify.ts';
 import { openGateway, type Gateway } from '../src/main.ts';
-import { startPostgres, type Postgres } from '../support/postgres.ts';
-import { makeRoles, type RoleSettings } from './support/postgres-roles.ts';
+import { openShop, SHOP_TARGET, type Shop } from './support/shop.ts';
 
 const POLICY = `
 version: 1
 tenant: acme
-targets:
-  shop:
-    kind: postgres
-    url: \${env:URL}
-    reader: \${env:READER}
-    evidence: \${env:EVIDENCE}
-    undo: \${env:UNDO}
-    schemas: [public]
-people:
+${SHOP_TARGET}people:
   olga: { roles: [operator] }
   omar: { roles: [operator] }
 agents:
@@ -40,9 +30,7 @@ const OFF = 'writes: { enabled: false }\n';
 const AGENTS = ['one', 'two', 'three'];
 const POLLS_MAX = 600;
 
-let postgres: Postgres;
-let database: PgClient;
-let roles: RoleSettings;
+let shop: Shop;
 let folder: string;
 let gateway: Gateway;
 const tokens = new Map<string, string>();
@@ -50,14 +38,11 @@ const tokens = new Map<string, string>();
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'writegate-stops-'));
   await chmod(folder, 0o700);
-  postgres = await startPostgres();
-  await postgres.createDatabase('shop');
-  database = new PgClient(postgres.url('shop'));
-  await database.connect();
-  await database.query('CREATE TABLE items (id int PRIMARY KEY, n int NOT NULL)');
-  await database.query('INSERT INTO items SELECT id, 0 FROM generate_series(1, 500) AS id');
-  await database.query('ANALYZE');
-  roles = await makeRoles(postgres.url('shop'));
+  shop = await openShop({
+    tables: `CREATE TABLE items (id int PRIMARY KEY, n int NOT NULL);
+      INSERT INTO items SELECT id, 0 FROM generate_series(1, 500) AS id;
+      ANALYZE items`,
+  });
   await write(POLICY);
   await start();
   const operator = (await readFile(gateway.folder.operatorToken, 'utf8')).trim();
@@ -71,8 +56,7 @@ before(async () => {
 
 after(async () => {
   await gateway?.close();
-  await database?.end();
-  await postgres?.stop();
+  await shop?.stop();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -81,12 +65,7 @@ function write(text: string): Promise<void> {
 }
 
 async function start(): Promise<void> {
-  const urls = new Map([
-    ['URL', roles.url],
-    ['READER', roles.reader],
-    ['EVIDENCE', roles.evidence],
-    ['UNDO', roles.undo],
-  ]);
+  const urls = new Map(Object.entries(shop.variables));
   gateway = await openGateway({
     configPath: join(folder, 'writegate.yaml'),
     dataFolder: folder,
@@ -113,7 +92,7 @@ function draft(id: number, run?: string) {
 }
 
 async function changed(): Promise<number> {
-  const { rows } = await database.query<{ sum: string }>('SELECT sum(n) FROM items');
+  const { rows } = await shop.database.query<{ sum: string }>('SELECT sum(n) FROM items');
   return Number(rows[0]?.sum);
 }
 

@@ -14,21 +14,12 @@ import { run } from '../../src/cli/main.ts';
 import { createClient, type Client, type Result } from '../../src/client/index.ts';
 import type { ProposalPage } from '../../src/model/api.ts';
 import { openGateway, type Gateway } from '../../src/main.ts';
-import { startPostgres, type Postgres } from '../../support/postgres.ts';
-import { makeRoles, type RoleSettings } from '../support/postgres-roles.ts';
+import { openShop, SHOP_TARGET, type Shop } from '../support/shop.ts';
 import { captureIo, jsonOf } from './fixture.ts';
 
 const POLICY = `
 version: 1
-targets:
-  shop:
-    kind: postgres
-    url: \${env:URL}
-    reader: \${env:READER}
-    evidence: \${env:EVIDENCE}
-    undo: \${env:UNDO}
-    schemas: [public]
-people:
+${SHOP_TARGET}people:
   olga: { roles: [operator, approver, policy] }
 agents:
   bot: { permissions: [{ target: shop, class: [create, update], tier: autonomous }] }
@@ -43,30 +34,25 @@ const OFF = 'writes: { enabled: false }\n';
 const PASSWORD = 'hush';
 const LAUNCHER = fileURLToPath(new URL('../../bin/writegate.mjs', import.meta.url));
 
-let postgres: Postgres;
-let database: pg.Client;
-let roles: RoleSettings;
+let shop: Shop;
 let home: string;
 let gateway: Gateway | undefined;
 const tokens = new Map<string, string>();
 
 before(async () => {
   home = await mkdtemp(join(tmpdir(), 'writegate-migrate-'));
-  postgres = await startPostgres();
-  for (const name of ['shop', 'store', 'taken', 'killed']) await postgres.createDatabase(name);
-  database = new pg.Client(postgres.url('shop'));
-  await database.connect();
-  await database.query('CREATE TABLE items (id int PRIMARY KEY, n int NOT NULL, note text)');
-  await database.query('INSERT INTO items SELECT id, 0 FROM generate_series(1, 5000) AS id');
-  await database.query('ANALYZE');
-  await database.query(`CREATE ROLE mover LOGIN SUPERUSER PASSWORD '${PASSWORD}'`);
-  roles = await makeRoles(postgres.url('shop'));
+  shop = await openShop({
+    tables: `CREATE TABLE items (id int PRIMARY KEY, n int NOT NULL, note text);
+      INSERT INTO items SELECT id, 0 FROM generate_series(1, 5000) AS id;
+      ANALYZE items;
+      CREATE ROLE mover LOGIN SUPERUSER PASSWORD '${PASSWORD}'`,
+    beside: ['store', 'taken', 'killed'],
+  });
   await put(POLICY);
 });
 after(async () => {
   await gateway?.close();
-  await database?.end();
-  await postgres?.stop();
+  await shop?.stop();
   await rm(home, { recursive: true, force: true });
 });
 
@@ -75,16 +61,11 @@ function put(text: string): Promise<void> {
 }
 
 function storeUrl(name = 'store'): string {
-  return `postgres://mover:${PASSWORD}@127.0.0.1:${postgres.port}/${name}`;
-}
-
-function variables(): Readonly<Record<string, string>> {
-  const { url, reader, evidence, undo } = roles;
-  return { URL: url, READER: reader, EVIDENCE: evidence, UNDO: undo };
+  return `postgres://mover:${PASSWORD}@127.0.0.1:${shop.postgres.port}/${name}`;
 }
 
 async function start(store?: string, dataFolder = data()): Promise<Gateway> {
-  const urls = new Map(Object.entries(variables()));
+  const urls = new Map(Object.entries(shop.variables));
   gateway = await openGateway({
     configPath: join(home, 'writegate.yaml'),
     dataFolder,
@@ -102,7 +83,7 @@ async function stop(): Promise<void> {
 }
 
 async function writegate(...line: readonly string[]) {
-  const env = { ...variables(), STORE_URL: storeUrl(), TAKEN: storeUrl('taken') };
+  const env = { ...shop.variables, STORE_URL: storeUrl(), TAKEN: storeUrl('taken') };
   const io = captureIo({ cwd: home, env });
   const code = await run(line, io);
   for (const text of [io.out(), io.err()]) assert(!text.includes(PASSWORD), text);
@@ -184,7 +165,7 @@ describe('before it is moved', () => {
     assert.equal(code, 0, out + err);
     const report = jsonOf(out);
     assert.equal(report['state'], 'ready');
-    assert.equal(report['to'], `127.0.0.1:${postgres.port}/store`);
+    assert.equal(report['to'], `127.0.0.1:${shop.postgres.port}/store`);
     const { rows } = await admin('store', 'SELECT 1 FROM pg_namespace WHERE nspname ~ $1', [
       '^writegate',
     ]);
@@ -214,7 +195,7 @@ describe('before it is moved', () => {
 });
 
 async function admin(name: string, text: string, values: readonly unknown[] = []) {
-  const client = new pg.Client(postgres.url(name));
+  const client = new pg.Client(shop.postgres.url(name));
   await client.connect();
   try {
     return await client.query(text, [...values]);
@@ -229,7 +210,7 @@ function data(...path: readonly string[]): string {
 
 describe('a move', () => {
   test('that was broken off keeps the old store shut, until it is gone on with or given up', async () => {
-    const note = { state: 'moving', to: `127.0.0.1:${postgres.port}/store`, at: 1 };
+    const note = { state: 'moving', to: `127.0.0.1:${shop.postgres.port}/store`, at: 1 };
     await writeFile(data('store.move'), JSON.stringify(note), { mode: 0o600 });
     await assert.rejects(start(), { code: 'store-moved', message: /store migrate` again/ });
     const elsewhere = await writegate(
@@ -276,7 +257,7 @@ describe('a move', () => {
       // Wherever it was, the old store stays shut: what the new one has is not known here.
       await assert.rejects(start(undefined, folder), { code: 'store-moved' });
     }
-    const io = captureIo({ cwd: home, env: { ...variables(), STORE_URL: storeUrl('killed') } });
+    const io = captureIo({ cwd: home, env: { ...shop.variables, STORE_URL: storeUrl('killed') } });
     const code = await run(line, io);
     assert(code === 0 || jsonOf(io.out())['code'] === 'store-moved', io.out());
     await start(storeUrl('killed'), folder);
@@ -293,7 +274,7 @@ describe('a move', () => {
     assert((await readdir(data())).includes('store.sqlite.moved'));
     await assert.rejects(start(), {
       code: 'store-moved',
-      message: new RegExp(`was moved to 127.0.0.1:${postgres.port}/store`),
+      message: new RegExp(`was moved to 127.0.0.1:${shop.postgres.port}/store`),
     });
     const again = await writegate(...MIGRATE);
     assert.match(again.err, /^store-moved/);
@@ -323,7 +304,7 @@ describe('a move', () => {
     assert.equal((await as('bot').propose(update(6))).code, 'budget-exceeded');
     const back = await as('olga').rollback(idOf(kept.large ?? assert.fail()));
     assert.equal((await as('olga').wait(idOf(back))).state, 'applied');
-    const { rows } = await database.query('SELECT 1 FROM items WHERE note IS NOT NULL');
+    const { rows } = await shop.database.query('SELECT 1 FROM items WHERE note IS NOT NULL');
     assert.equal(rows.length, 0, 'from the evidence that was moved');
     const imported = await as('clerk').preview({
       target: 'shop',
@@ -349,7 +330,7 @@ describe('a move', () => {
   test('whose last step was lost is found to be whole, though gateways ran on it since', async () => {
     await stop();
     await rename(data('store.sqlite.moved'), data('store.sqlite'));
-    const note = { state: 'moving', to: `127.0.0.1:${postgres.port}/store`, at: 1 };
+    const note = { state: 'moving', to: `127.0.0.1:${shop.postgres.port}/store`, at: 1 };
     await writeFile(data('store.move'), JSON.stringify(note), { mode: 0o600 });
     const abandoned = await writegate(...MIGRATE, '--abandon');
     assert.match(abandoned.err, /^store-unusable/);
