@@ -137,7 +137,8 @@ export class Model {
     }
     if (result === 'allow' || result === 'wait') {
       const figures = figuresOf(this.policyDigest);
-      this.#repeats.decided(act, isFirst, this.acts.values(), at, figures);
+      // By the latest time of any entry: a clock that was ahead has ended the window for good.
+      this.#repeats.decided(act, isFirst, this.acts.values(), this.latestAt, figures);
     }
     switch (result) {
       case 'allow':
