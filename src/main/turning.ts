@@ -8,6 +8,7 @@ import type { Log } from '../server/problem.ts';
 import type { EvidenceFolder } from '../store/evidence-files.ts';
 import { BEAT_MS, type Shared } from '../store/shared.ts';
 import type { UploadStore } from '../store/uploads.ts';
+import { watchClock } from './clock-watch.ts';
 import { SWEEP_MS, sweepEvidence } from './evidence-sweep.ts';
 import type { ConfigurationInForce } from './in-force.ts';
 import type { Presence } from './presence.ts';
@@ -60,6 +61,7 @@ export function keepRenewing(
 export function keepTurning(gateway: Turning): () => Promise<void> {
   const { clock, log, gate, configuration, emergency, publisher, inView, presence } = gateway;
   const stop = new AbortController();
+  const compareClocks = watchClock(gateway);
   const turns = (name: string, intervalMs: number, turn: () => Promise<unknown>): Promise<void> =>
     takeTurns(
       {
@@ -77,6 +79,7 @@ export function keepTurning(gateway: Turning): () => Promise<void> {
     turns('asking the targets', TARGETS_ASKED_MS, () => inView.look()),
     turns('publishing the ledger', PUBLISH_MS, () => publisher.publish()),
     turns('saying that it is there', BEAT_MS, () => presence.beat()),
+    turns('comparing clocks', BEAT_MS, compareClocks),
     turns('removing old evidence', SWEEP_MS, () =>
       inRound(gateway, 'evidence', () => sweepEvidence(gateway)),
     ),

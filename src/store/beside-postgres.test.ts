@@ -336,6 +336,13 @@ describe('what gateways share', () => {
     assert.equal(await two.takeRound('sweep', 0), true);
   });
 
+  test('tells its own clock', async () => {
+    const asked = Date.now();
+    const now = await postgresShared(fresh()()).now();
+    // The server is on this machine.
+    assert(now !== null && now >= asked - 1 && now <= Date.now() + 1);
+  });
+
   test('a name is one run’s at a time', async () => {
     const at = fresh();
     const [one, two] = [postgresShared(at()), postgresShared(at(1))];

@@ -41,6 +41,10 @@ export function postgresShared({ pool, schema, tenant }: SharedPorts): Shared {
   }
 
   return {
+    async now() {
+      const [row] = await ask(`SELECT ${now} AS now WHERE $1::text IS NOT NULL`, []);
+      return integerOf(row ?? {}, 'now');
+    },
     noted,
     async agree(name, value) {
       await ask(

@@ -30,6 +30,8 @@ export interface SeenGateway extends GatewayCard {
 }
 
 export interface Shared {
+  /** The store's own clock, in ms since 1970; null where it has none. */
+  now(): Promise<number | null>;
   /** What was noted under a name; undefined where nothing was. */
   noted(name: string): Promise<string | undefined>;
   /** Notes a value where nothing is, for good; returns what is noted by then. Durable when it resolves. */
@@ -53,6 +55,7 @@ export interface Shared {
 export function sharedByNone(): Shared {
   let own: GatewayCard | undefined;
   return {
+    now: () => Promise.resolve(null),
     noted: () => Promise.resolve(undefined),
     agree: (_name, value) => Promise.resolve(value),
     takeRound: () => Promise.resolve(true),

@@ -2,6 +2,8 @@
 import type { Coverage } from './coverage.ts';
 
 const SHOWN_EACH_MS = 250;
+/** Where it goes into a file. */
+const SAID_EACH_MS = 15_000;
 const BAR_MAX = 28;
 /** Where nobody says how wide it is. */
 export const COLUMNS = 100;
@@ -52,19 +54,19 @@ export function progressLine({ done, total, elapsedMs }: HowFar, columns: number
   return `${'█'.repeat(filled).padEnd(width, '░')} ${text}`;
 }
 
-/** Draws how far it is, where somebody looks. */
+/** Draws how far it is where somebody looks; into a file a line goes now and then. */
 export function progress(total: number): (done: number) => void {
   const { stderr } = process;
-  if (!stderr.isTTY) return () => undefined;
   const startedAt = performance.now();
-  let shownAt = 0;
+  let shownAt = startedAt;
   return (done) => {
     const now = performance.now();
-    if (now - shownAt < SHOWN_EACH_MS && done < total) return;
+    if (now - shownAt < (stderr.isTTY ? SHOWN_EACH_MS : SAID_EACH_MS) && done < total) return;
     shownAt = now;
-    const columns = stderr.columns - 1;
+    const columns = stderr.isTTY ? stderr.columns - 1 : COLUMNS;
     const line = progressLine({ done, total, elapsedMs: now - startedAt }, columns);
-    stderr.write(`\r${line.padEnd(columns)}${done < total ? '' : '\n'}`);
+    if (stderr.isTTY) stderr.write(`\r${line.padEnd(columns)}${done < total ? '' : '\n'}`);
+    else stderr.write(`${line}\n`);
   };
 }
 
