@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openGate, type OpenGate } from '../gate.ts';
-import type { Store } from '../model/ports.ts';
+import { replacing } from '../lib/around.ts';
+import type { FreezeView } from '../model/api.ts';
+import type { Clock, Store } from '../model/ports.ts';
 import type { Result } from '../model/result.ts';
 import { parseConfiguration } from '../policy/parse.ts';
 import { scoreOf } from '../policy/stages/risk.ts';
@@ -10,6 +12,7 @@ import { countingRandom } from '../../test/support/fakes.ts';
 import {
   agent,
   human,
+  need,
   POLICY,
   setDraft,
   testGate,
@@ -22,7 +25,8 @@ const MINUTE = 60_000;
 const EXPIRES_AFTER = 30 * MINUTE;
 
 /** A gate over the same store that writes down which proposals it read. */
-function counted({ store, clock, target }: TestGate): { gate: OpenGate; read: string[] } {
+function counted(world: TestGate): { gate: OpenGate; read: string[] } {
+  const { store } = world;
   const read: string[] = [];
   const counting: Store = new Proxy(store, {
     get(of, name) {
@@ -34,18 +38,26 @@ function counted({ store, clock, target }: TestGate): { gate: OpenGate; read: st
       };
     },
   });
+  return { gate: gateOver(world, { store: counting }), read };
+}
+
+/** Another gate over the same target. */
+function gateOver(
+  { store, clock, target }: TestGate,
+  own: { readonly store?: Store; readonly clock?: Clock },
+): OpenGate {
   const { policy } = parseConfiguration(POLICY, 'test.yaml');
-  const gate = openGate(
+  return openGate(
     {
-      store: counting,
+      store,
       clock,
       random: countingRandom(7),
       targets: { find: (name) => (name === target.name ? target : undefined) },
       notifier: { waiting: () => Promise.resolve() },
+      ...own,
     },
     { holder: 'counted/1', policy: () => policy, score: scoreOf, links: { human: () => null } },
   );
-  return { gate, read };
 }
 
 /** Begins `count` waits, each a minute after the one before it. */
@@ -113,6 +125,36 @@ test('under a stop each is read once until it can be due, and is expired when it
   world.clock.advance(MINUTE);
   await gate.tick();
   assert.equal((await world.proposal(ids[1] ?? '')).state, 'expired');
+});
+
+test('a stop that a clock behind placed since the look holds it up', async () => {
+  const world = await testGate();
+  const { gate, clock, store } = world;
+  const [id] = await waits(world, 1);
+  let stopped: Promise<FreezeView> | undefined;
+  // The other gateway's clock is an hour ahead, and by that it is over.
+  const ahead = gateOver(world, {
+    clock: { now: () => clock.now() + 2 * EXPIRES_AFTER, sleep: () => Promise.resolve() },
+    store: replacing(store, {
+      freezes: async (tenant, since) => {
+        const found = await store.freezes(tenant, since);
+        stopped ??= gate.stop(ben, { kind: 'all' }, 'just in time');
+        await stopped;
+        return found;
+      },
+    }),
+  });
+  await ahead.tick();
+  assert.equal((await world.proposal(id ?? '')).state, 'waiting');
+  clock.advance(EXPIRES_AFTER);
+  await ahead.tick();
+  assert.equal((await world.proposal(id ?? '')).state, 'waiting', 'for as long as it is on');
+  const { id: freeze } = await need(stopped);
+  await gate.release(ben, freeze, 'over');
+  // The other has put the next look off by its own clock.
+  clock.advance(3 * EXPIRES_AFTER);
+  await gate.tick();
+  assert.equal((await world.proposal(id ?? '')).state, 'expired');
 });
 
 test('one that cannot be read keeps no other from its end', async () => {

@@ -1,19 +1,40 @@
 import type { Decision } from '../model/decision.ts';
 import type { EntryBody } from '../model/entry.ts';
-import { frozenDeadline, type Freeze } from '../model/freeze.ts';
+import { activeFreeze, frozenDeadline, type Freeze } from '../model/freeze.ts';
 import type { ProposalId } from '../model/ids.ts';
-import type { Clock, Store } from '../model/ports.ts';
+import type { Clock, Commit, Guard, Store } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
 import { subjectOf, type Proposal } from '../model/proposal.ts';
 import { committedProposal } from './commit.ts';
 
+interface End {
+  readonly result: 'expired' | 'cancelled';
+  readonly reason: string;
+  readonly by: string;
+  readonly guard?: Guard;
+}
+
 /** Ends a proposal that was not carried out; nothing happens to the target. */
 export async function endWaiting(
-  ports: { readonly store: Store; readonly clock: Clock },
+  ports: ExpiryPorts,
   proposal: Proposal,
   decision: Decision,
-  end: { readonly result: 'expired' | 'cancelled'; readonly reason: string; readonly by: string },
+  end: Omit<End, 'guard'>,
 ): Promise<Proposal> {
+  return endedBy(await commitEnd(ports, proposal, decision, end), proposal);
+}
+
+function endedBy(commit: Commit, { id }: Proposal): Proposal {
+  if (commit.kind === 'committed') return committedProposal(commit);
+  throw new Problem('state-conflict', `${id} was changed meanwhile; look at it again`);
+}
+
+function commitEnd(
+  ports: ExpiryPorts,
+  proposal: Proposal,
+  decision: Decision,
+  end: End,
+): Promise<Commit> {
   const ended: Decision = {
     ...decision,
     kind: 'deny',
@@ -29,13 +50,12 @@ export async function endWaiting(
     decision: ended,
     by: end.by,
   };
-  const commit = await ports.store.commit({
+  return ports.store.commit({
     tenant: proposal.tenant,
     at: ports.clock.now(),
     acts: [{ act: proposal.id, expectStep: proposal.step, entries: [entry] }],
+    ...(end.guard !== undefined && { guard: end.guard }),
   });
-  if (commit.kind === 'committed') return committedProposal(commit);
-  throw new Problem('state-conflict', `${proposal.id} was changed meanwhile; look at it again`);
 }
 
 /** How many proposals one look expires; what is over comes with the next, the longest due first. */
@@ -44,14 +64,21 @@ const EXPIRED_MAX = 4_096;
 const EXPIRED_AT_ONCE_MAX = 64;
 /** A proposal that a stop holds up is not looked at more often. */
 const LOOK_AGAIN_MS_MIN = 1_000;
+/** How often stops may come and go between a look and the commit that goes by it. */
+const LOOKS_MAX = 4;
 
 /**
  * Ends a proposal whose people did not decide in time; time under a stop does not count. Returns
  * it as it then is. A crash before the commit leaves it waiting, and the next look expires it.
  */
 export async function expireIfDue(ports: ExpiryPorts, proposal: Proposal): Promise<Proposal> {
-  const look = await lookAt(ports, proposal);
-  return look.kind === 'over' ? expire(ports, proposal, look.decision) : proposal;
+  for (let looks = 0; looks < LOOKS_MAX; looks += 1) {
+    const look = await lookAt(ports, proposal);
+    if (look.kind !== 'over') return proposal;
+    const ended = await expire(ports, proposal, look);
+    if (ended !== undefined) return ended;
+  }
+  throw new Problem('state-conflict', `stops over ${proposal.id} come and go; look at it again`);
 }
 
 /**
@@ -76,7 +103,9 @@ export async function expireDue(
           if (proposal === undefined) return undefined;
           const look = await lookAt(ports, proposal);
           if (look.kind === 'later') return { tenant, id, until: look.at };
-          if (look.kind === 'over') await expire(ports, proposal, look.decision);
+          if (look.kind === 'over' && (await expire(ports, proposal, look)) === undefined) {
+            return { tenant, id, until: ports.clock.now() + LOOK_AGAIN_MS_MIN };
+          }
           heard.expired(id);
         } catch (error) {
           heard.leave(error);
@@ -98,10 +127,17 @@ interface ExpiryPorts {
 }
 
 type Look =
-  | { readonly kind: 'over'; readonly decision: Decision }
+  | Over
   /** It is not over before `at`, whatever comes. */
   | { readonly kind: 'later'; readonly at: number }
   | { readonly kind: 'not-waiting' };
+
+interface Over {
+  readonly kind: 'over';
+  readonly decision: Decision;
+  /** Under a stop that came too late to hold it up. */
+  readonly isStopped: boolean;
+}
 
 async function lookAt({ store, clock }: ExpiryPorts, proposal: Proposal): Promise<Look> {
   const { decision, expiresAt, waitingSince } = proposal;
@@ -112,7 +148,9 @@ async function lookAt({ store, clock }: ExpiryPorts, proposal: Proposal): Promis
   const freezes = await store.freezes(proposal.tenant, waitingSince);
   const subject = subjectOf(proposal);
   const deadline = frozenDeadline(expiresAt, waitingSince, freezes, subject);
-  if (now >= deadline) return { kind: 'over', decision };
+  if (now >= deadline) {
+    return { kind: 'over', decision, isStopped: activeFreeze(freezes, subject) !== undefined };
+  }
   if (deadline < Infinity) return { kind: 'later', at: deadline };
   // Under a stop: as late as if it were released now, for any later release moves it further.
   const released: Freeze[] = [];
@@ -123,7 +161,22 @@ async function lookAt({ store, clock }: ExpiryPorts, proposal: Proposal): Promis
   return { kind: 'later', at: Math.max(earliest, now + LOOK_AGAIN_MS_MIN) };
 }
 
-function expire(ports: ExpiryPorts, proposal: Proposal, decision: Decision): Promise<Proposal> {
+/**
+ * Undefined where a stop came since the look: by the clock of the gateway that made it, which may be
+ * behind this one, it can have come in time.
+ */
+async function expire(
+  ports: ExpiryPorts,
+  proposal: Proposal,
+  { decision, isStopped }: Over,
+): Promise<Proposal | undefined> {
   const reason = 'nobody decided in time; the proposal was discarded and nothing was changed';
-  return endWaiting(ports, proposal, decision, { result: 'expired', reason, by: 'clock' });
+  const commit = await commitEnd(ports, proposal, decision, {
+    result: 'expired',
+    reason,
+    by: 'clock',
+    ...(!isStopped && { guard: { notFrozen: subjectOf(proposal) } }),
+  });
+  const isHeldUp = commit.kind === 'conflict' && commit.conflict.kind === 'frozen';
+  return isHeldUp ? undefined : endedBy(commit, proposal);
 }
