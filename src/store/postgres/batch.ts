@@ -179,8 +179,11 @@ async function lockAll(
   assert(loaded.heads.size === tenants.length, 'every tenant is locked');
 }
 
-/** A row for each tenant that has none; in their order, in which others wait for them. */
-function beginLogs(schema: string, tenants: readonly TenantId[]): Statement {
+/**
+ * A row for each tenant that has none; in their order, in which others wait for them. Waits for a
+ * transaction that has made one and is not over.
+ */
+export function beginLogs(schema: string, tenants: readonly TenantId[]): Statement {
   return {
     text: `
       INSERT INTO ${schema}.logs (tenant)

@@ -6,7 +6,14 @@
  */
 import type { Change } from '../../model/ports.ts';
 import type { Settled } from '../state/queue.ts';
-import { Unanswered, carryOut, type BatchSetting, type Carried, type Evidence } from './batch.ts';
+import {
+  Unanswered,
+  beginLogs,
+  carryOut,
+  type BatchSetting,
+  type Carried,
+  type Evidence,
+} from './batch.ts';
 import {
   isAboutStorage,
   isAway,
@@ -159,6 +166,8 @@ export class Commits {
     const session = await this.#sessions.lend();
     try {
       await session.begin();
+      // Of a tenant that begins with the batch the row itself is not there to be locked before it ends.
+      await session.ask(beginLogs(schema, [tenant]));
       await session.ask({
         text: `SELECT FROM ${schema}.logs WHERE tenant = $1 FOR UPDATE`,
         values: [tenant],

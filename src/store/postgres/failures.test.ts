@@ -7,7 +7,8 @@ import { createInterface } from 'node:readline';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
-import { storeServer } from '../../../test/support/store-server.ts';
+import pg from 'pg';
+import { storeServer, until } from '../../../test/support/store-server.ts';
 import { openStoreProxy, type Fate, type StoreProxy } from '../../../test/support/store-proxy.ts';
 import { proposalId } from '../../model/ids.ts';
 import { Problem, type ProblemCode } from '../../model/problem.ts';
@@ -31,14 +32,19 @@ function isProblem(error: unknown, code: ProblemCode): boolean {
 }
 
 /** A store behind a proxy, and another one without. */
-async function proxied(): Promise<{ proxy: StoreProxy; store: Store; other: Store }> {
+async function proxied(): Promise<{
+  schema: string;
+  proxy: StoreProxy;
+  store: Store;
+  other: Store;
+}> {
   const schema = server().newSchema();
   const proxy = await openStoreProxy(server().postgres.port);
   const url = new URL(server().postgres.url());
   url.port = String(proxy.port);
   const random = { bytes: (count: number) => randomBytes(count) };
   const store = await server().open(schema, { url: url.href, random });
-  return { proxy, store, other: await server().open(schema, { random }) };
+  return { schema, proxy, store, other: await server().open(schema, { random }) };
 }
 
 describe('a COMMIT whose fate is not known', () => {
@@ -75,6 +81,36 @@ describe('a COMMIT whose fate is not known', () => {
       await proxy.close();
     });
   }
+
+  test('the first one of a tenant is waited for, too, while the server is at it', async () => {
+    const { schema, proxy, store, other } = await proxied();
+    const { admin, postgres } = server();
+    await admin.query(`
+      CREATE FUNCTION ${schema}.linger() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        PERFORM pg_advisory_xact_lock_shared(1, 1);
+        RETURN NULL;
+      END $$;
+      CREATE CONSTRAINT TRIGGER linger AFTER INSERT ON ${schema}.entries
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ${schema}.linger()`);
+    const holder = new pg.Client({ connectionString: postgres.url() });
+    await holder.connect();
+    await holder.query('SELECT pg_advisory_lock(1, 1)');
+    const over = proxy.next('cut-off');
+    const commit = store.commit(beginChange(proposalOf(1), 'applied'));
+    await over;
+    // Who asks what became of it waits for the transaction that is being committed.
+    await until(async () => {
+      const { rows } = await admin.query(
+        "SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'",
+      );
+      return rows.length > 0;
+    });
+    await holder.end();
+    assert.equal((await commit).kind, 'committed');
+    assert.equal(await assertFold(other, ACME, testLedger), 5);
+    await proxy.close();
+  });
 
   test('others go on while the reply is looked for', async () => {
     const { proxy, store, other } = await proxied();
