@@ -258,6 +258,56 @@ test('G8: who is taken over from while its commit waits does not settle', async 
   await committed(second, goOn(id, 4, [intentEntry(2)], { guard: { lease: taken } }));
 });
 
+test('a commit locks leases in the order in which they are renewed', async () => {
+  const { schema, first } = await pair();
+  const guardOf = (id: ProposalId, epoch: number | null) => ({
+    guard: { lease: { proposalId: id, holder: 'gw-1/1', epoch, forMs: 60_000 } },
+  });
+  const [lowest, middle, highest] = [proposalOf(1), proposalOf(2), proposalOf(3)];
+  for (const id of [lowest, middle, highest]) {
+    await committed(first, beginChange(id, 'executing', guardOf(id, null)));
+  }
+  const client = new pg.Client({ connectionString: server().postgres.url() });
+  await client.connect();
+  const lock = `SELECT FROM ${schema}.leases WHERE proposal = ANY ($1) FOR NO KEY UPDATE NOWAIT`;
+  await client.query('BEGIN');
+  await client.query(lock, [[lowest]]);
+  const settling = [
+    goOn(highest, 4, [outcomeEntry('applied')], guardOf(highest, 1)),
+    goOn(middle, 4, [outcomeEntry('in_doubt')], guardOf(middle, 1)),
+    goOn(lowest, 4, [outcomeEntry('applied')], guardOf(lowest, 1)),
+  ].map((change) => committed(first, change));
+  await until(async () => (await waitingLocks('transactionid')) > 0);
+  await client.query(lock, [[middle, highest]]);
+  await client.query('ROLLBACK');
+  await client.end();
+  await Promise.all(settling);
+});
+
+test('a claim takes leases in the order in which they are renewed', async () => {
+  const { schema, first, second } = await pair();
+  const places = [
+    { tenant: ACME, id: proposalOf(2) },
+    { tenant: GLOBEX, id: proposalOf(1) },
+  ];
+  for (const { tenant, id } of places) {
+    const lease = { proposalId: id, holder: 'gw-1/1', epoch: null, forMs: 0 };
+    await committed(first, beginChange(id, 'executing', { tenant, guard: { lease } }));
+  }
+  const client = new pg.Client({ connectionString: server().postgres.url() });
+  await client.connect();
+  const lock = `SELECT FROM ${schema}.leases WHERE tenant = $1 FOR NO KEY UPDATE NOWAIT`;
+  await client.query('BEGIN');
+  await client.query(lock, [ACME]);
+  const claim = { holder: 'gw-2/1', states: ['executing'], forMs: 60_000, limit: 5 } as const;
+  const claimed = second.claim(claim);
+  await until(async () => (await waitingLocks('transactionid')) > 0);
+  await client.query(lock, [GLOBEX]);
+  await client.query('ROLLBACK');
+  await client.end();
+  assert.equal((await claimed).length, 2);
+});
+
 test('a gateway hears of another one’s commits', async () => {
   const schema = server().newSchema();
   const first = await server().open(schema, { listenUrl: server().postgres.url() });

@@ -38,6 +38,7 @@ export class Hints {
          chosen AS (SELECT tenant, id FROM free ORDER BY id, tenant LIMIT $3)
          INSERT INTO ${this.#schema}.leases AS l (tenant, proposal, epoch, holder, until)
          SELECT tenant, id, 1, $4::text, ${this.#schema}.now_ms() + $5::bigint FROM chosen
+         ORDER BY tenant, id
          ON CONFLICT (tenant, proposal) DO UPDATE
          SET epoch = l.epoch + CASE WHEN l.holder = excluded.holder THEN 0 ELSE 1 END,
            holder = excluded.holder, until = excluded.until

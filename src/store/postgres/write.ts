@@ -1,7 +1,7 @@
 /** The statements that write what a batch came to: one for each table that it touches. */
 import { bareOf } from '../state/records.ts';
 import { texts } from './arrays.ts';
-import type { TenantHead } from './loaded.ts';
+import type { ProposalLease, TenantHead } from './loaded.ts';
 import type { Stage } from './stage.ts';
 import { bigint, expecting, given, insert, text, type Column, type WriteQuery } from './table.ts';
 import {
@@ -147,10 +147,10 @@ function leaseWrites(schema: string, { leases }: Stage): readonly WriteQuery[] {
   const kept = changed.flatMap(({ value: { tenant, id, lease } }): readonly LeaseRow[] =>
     lease === null ? [] : [{ tenant, id, lease }],
   );
-  const ended = changed.flatMap(({ value, loaded }) =>
-    value.lease === null && loaded !== undefined ? [value] : [],
-  );
+  const found = changed.flatMap(({ value, loaded }) => (loaded === undefined ? [] : [value]));
+  const ended = found.filter(({ lease }) => lease === null);
   return [
+    ...leaseLocks(schema, found),
     ...insert(schema, LEASES, kept),
     ...removal(
       schema,
@@ -158,6 +158,20 @@ function leaseWrites(schema: string, { leases }: Stage): readonly WriteQuery[] {
       'proposal',
       ended.map(({ tenant, id }) => [tenant, id]),
     ),
+  ];
+}
+
+/** In one order, whoever changes them: gateways renew theirs without a lock of the tenant. */
+function leaseLocks(schema: string, leases: readonly ProposalLease[]): readonly WriteQuery[] {
+  if (leases.length < 2) return [];
+  return [
+    {
+      text: `
+        SELECT FROM unnest($1::text[], $2::text[]) AS w (tenant, id)
+        JOIN ${schema}.leases AS l ON l.tenant = w.tenant AND l.proposal = w.id
+        ORDER BY l.tenant, l.proposal FOR UPDATE OF l`,
+      values: [texts(leases.map(({ tenant }) => tenant)), texts(leases.map(({ id }) => id))],
+    },
   ];
 }
 
