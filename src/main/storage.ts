@@ -14,6 +14,7 @@ import { openFolderUploads } from '../store/uploads-folder.ts';
 import { openPostgresUploads } from '../store/uploads-postgres.ts';
 import type { TenantId } from '../model/ids.ts';
 import type { Clock, Random, Sequencer, Store } from '../model/ports.ts';
+import { letGo } from './finish.ts';
 import type { DataFolder } from './folder.ts';
 import type { StoreChoice } from './store-choice.ts';
 
@@ -85,14 +86,10 @@ async function openCommon(
     shared: postgresShared(beside),
     evidence: postgresBlobs(new BlobTable({ ...beside, kind: 'evidence' })),
     uploads: openPostgresUploads(beside),
-    close: () => (closed ??= closeBoth(store, () => pool.end())),
+    close: () => (closed ??= closeBoth(store, clock, () => pool.end())),
   };
 }
 
-async function closeBoth(store: Store, endPool: () => Promise<void>): Promise<void> {
-  try {
-    await store.close();
-  } finally {
-    await endPool();
-  }
+async function closeBoth(store: Store, clock: Clock, endPool: () => Promise<void>): Promise<void> {
+  await Promise.all([store.close(), letGo(clock, endPool)]);
 }

@@ -237,9 +237,12 @@ class PostgresStore implements Store {
 
   async #close(): Promise<void> {
     await this.#queue.drain();
-    await this.#listening?.close();
     // A server that does not answer is not waited for.
-    const ends = Promise.all([this.#committing.end(), this.#reading.end()]);
+    const ends = Promise.all([
+      this.#listening?.close(),
+      this.#committing.end(),
+      this.#reading.end(),
+    ]);
     await Promise.race([ends, pause(CLOSE_MS_MAX, undefined, { ref: false })]);
   }
 

@@ -17,6 +17,8 @@ export interface StoreProxy {
   readonly port: number;
   /** Resolves when the fate has come over a COMMIT. */
   next(fate: Fate): Promise<void>;
+  /** From now on nothing goes through on the connections that are open now, and nobody is told. */
+  stallAll(): void;
   /** Ends every connection that is open now. */
   cutAll(): void;
   close(): Promise<void>;
@@ -76,6 +78,9 @@ export async function openStoreProxy(serverPort: number): Promise<StoreProxy> {
       new Promise((resolve) => {
         armed = { fate, done: resolve };
       }),
+    stallAll: () => {
+      for (const socket of sockets) socket.pause();
+    },
     cutAll: () => {
       for (const socket of sockets) socket.destroy();
     },
