@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { agent, human, idOf, need, POLICY, setDraft, testGate } from '../test/support/gate.ts';
+import {
+  agent,
+  human,
+  idOf,
+  need,
+  POLICY,
+  setDraft,
+  stopBefore,
+  testGate,
+} from '../test/support/gate.ts';
 import type { Fault } from '../test/support/fake-target.ts';
 import { isTerminal } from './model/lifecycle.ts';
 import { Problem } from './model/problem.ts';
@@ -239,18 +248,9 @@ test('a stop of what nobody knows is refused with what was meant, and changes no
 });
 
 test('a stop that comes between decision and intent wins', async () => {
-  const { gate, target, store, clock } = await testGate();
-  const ben = human('ben', ['operator']);
-  const commit = store.commit.bind(store);
-  let stopped = false;
-  store.commit = async (change) => {
-    const intends = change.acts.some((act) => act.entries.some((entry) => entry.type === 'intent'));
-    if (intends && !stopped) {
-      stopped = true;
-      await gate.stop(ben, { kind: 'target', name: 'kv' }, 'just in time');
-    }
-    return commit(change);
-  };
+  const world = await testGate();
+  const { gate, target, clock } = world;
+  stopBefore(world, { kind: 'target', name: 'kv' }, 'intent');
   const result = await gate.propose(bot, setDraft('a', '9'));
   assert.equal(result.code, 'frozen');
   assert.equal(target.rows.get('a'), '1');

@@ -6,7 +6,7 @@ import { nearest } from '../lib/nearest.ts';
 import { recordOf } from '../lib/record.ts';
 import type { ChainBody, DraftBody, WriteBody } from '../model/api.ts';
 import { DRAFT_BOUNDS, type DraftStep } from '../model/draft.ts';
-import { isJsonObject, type Json, type JsonObject } from '../lib/json.ts';
+import { isJsonObject, parsedJson, type Json, type JsonObject } from '../lib/json.ts';
 import type { Io } from './io.ts';
 import { UsageError, type ConnectionOptions } from './shell.ts';
 
@@ -157,11 +157,8 @@ async function readArguments(io: Io, file: string, option = '--args-file'): Prom
 }
 
 function jsonObject(text: string, option: string): JsonObject {
-  let value: Json | undefined;
-  try {
-    // `JSON.parse` gives JSON and nothing else.
-    value = JSON.parse(text) as Json;
-  } catch {
+  const value = parsedJson(text);
+  if (value === undefined) {
     throw new UsageError(`expected a JSON object after \`${option}\`, found text that is not JSON`);
   }
   if (isJsonObject(value)) return value;

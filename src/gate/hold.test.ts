@@ -9,6 +9,7 @@ import {
   need,
   POLICY,
   setDraft,
+  stopBefore,
   testGate,
   type TestGate,
   type TestGateOptions,
@@ -96,17 +97,9 @@ test('what the policy denies is let go before it is written down', async () => {
 });
 
 test('a stop that comes while it is held wins, and nothing stays open', async () => {
-  const { gate, target, store } = await holdingGate();
-  const commit = store.commit.bind(store);
-  let stopped = false;
-  store.commit = async (change) => {
-    const intends = change.acts.some((act) => act.entries.some((entry) => entry.type === 'intent'));
-    if (intends && !stopped) {
-      stopped = true;
-      await gate.stop(ben, { kind: 'target', name: 'kv' }, 'just in time');
-    }
-    return commit(change);
-  };
+  const world = await holdingGate();
+  const { gate, target } = world;
+  stopBefore(world, { kind: 'target', name: 'kv' }, 'intent');
   const result = await gate.propose(bot, setDraft('a', '9'));
   assert.equal(result.code, 'frozen');
   assert.equal(target.rows.get('a'), '1');

@@ -9,6 +9,7 @@ import {
   idOf,
   need,
   setDraft,
+  stopBefore,
   testGate,
   type TestGate,
 } from '../../test/support/gate.ts';
@@ -62,24 +63,6 @@ function problem(code: string): (error: unknown) => boolean {
 
 function yes(result: Result): { readonly planDigest: string; readonly verdict: 'approve' } {
   return { planDigest: result.planDigest ?? '', verdict: 'approve' };
-}
-
-/** Stops with `scope` just before the first commit that holds an entry of `type`. */
-function stopBefore(
-  { gate, store }: TestGate,
-  scope: FreezeScope,
-  type: 'intent' | 'approval',
-): void {
-  const commit = store.commit.bind(store);
-  let isStopped = false;
-  store.commit = async (change) => {
-    const isIt = change.acts.some((act) => act.entries.some((entry) => entry.type === type));
-    if (isIt && !isStopped) {
-      isStopped = true;
-      await gate.stop(ben, scope, 'just in time');
-    }
-    return commit(change);
-  };
 }
 
 for (const scope of COVERING) {
@@ -137,14 +120,8 @@ for (const scope of COVERING) {
 
   test(`a stop of scope \`${name}\` meets a target that journals before it writes`, async () => {
     const world = await testGate({ policy: POLICY, journals: true });
-    const { gate, store, target } = world;
-    const commit = store.commit.bind(store);
-    let intents = 0;
-    store.commit = async (change) => {
-      const isIntent = change.acts.some(({ entries }) => entries.some((e) => e.type === 'intent'));
-      if (isIntent && ++intents === 2) await gate.stop(ben, scope, 'just in time');
-      return commit(change);
-    };
+    const { gate, target } = world;
+    stopBefore(world, scope, 'intent', 2);
     const result = await gate.propose(bot, setDraft('a', '9', RUN));
     assert.deepEqual([result.state, result.code], ['refused', 'interrupted']);
     assert.equal(target.rows.get('a'), '1');

@@ -6,8 +6,7 @@ import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { renameDurably } from '../lib/durable.ts';
-import type { Json } from '../lib/json.ts';
-import { isJsonObject } from '../lib/json.ts';
+import { isJsonObject, parsedJson } from '../lib/json.ts';
 import { Problem, type ProblemCode } from '../model/problem.ts';
 import { Secret } from '../lib/secret.ts';
 
@@ -159,7 +158,7 @@ export async function writePlace(folder: DataFolder, place: GatewayPlace): Promi
 export async function readPlace(folder: DataFolder): Promise<GatewayPlace | undefined> {
   const text = await readText(folder.gateway);
   if (text === undefined) return undefined;
-  const place = parsed(text);
+  const place = parsedJson(text);
   if (!isJsonObject(place)) return undefined;
   const { url, pid, startedAt } = place;
   if (typeof url !== 'string' || typeof pid !== 'number' || typeof startedAt !== 'number') {
@@ -171,15 +170,6 @@ export async function readPlace(folder: DataFolder): Promise<GatewayPlace | unde
 /** Takes the place back; idempotent. */
 export async function removePlace(folder: DataFolder): Promise<void> {
   await rm(folder.gateway, { force: true });
-}
-
-function parsed(text: string): Json | undefined {
-  try {
-    // `JSON.parse` gives JSON and nothing else.
-    return JSON.parse(text) as Json;
-  } catch {
-    return undefined;
-  }
 }
 
 function hasCode(error: unknown, code: string): boolean {

@@ -3,7 +3,7 @@
  * not change is not brought into force again after another gateway's came (decision 0021).
  */
 import { createHash } from 'node:crypto';
-import { isJsonObject, type Json } from '../lib/json.ts';
+import { isJsonObject, parsedJson } from '../lib/json.ts';
 import { readText, writePrivate } from './folder.ts';
 
 /** A text and how far its judgement came. */
@@ -41,13 +41,7 @@ export function sha256Of(text: string): string {
 
 /** What is no note of ours counts as none. */
 function parsed(text: string): JudgedText | undefined {
-  let note: Json;
-  try {
-    // `JSON.parse` gives JSON and nothing else.
-    note = JSON.parse(text) as Json;
-  } catch {
-    return undefined;
-  }
+  const note = parsedJson(text);
   if (!isJsonObject(note)) return undefined;
   const { sha256, step, isSettled } = note;
   if (typeof sha256 !== 'string' || typeof step !== 'number' || typeof isSettled !== 'boolean') {

@@ -1,6 +1,6 @@
 /** The note by which a data folder says that its store was moved, or is being moved, to another. */
 import { rm } from 'node:fs/promises';
-import { isJsonObject, type Json } from '../lib/json.ts';
+import { isJsonObject, parsedJson } from '../lib/json.ts';
 import { Problem } from '../model/problem.ts';
 import { readText, writePrivate, type DataFolder } from './folder.ts';
 
@@ -35,13 +35,7 @@ export async function removeMove(folder: DataFolder): Promise<void> {
 }
 
 function parsed(text: string): Move | undefined {
-  let note: Json;
-  try {
-    // `JSON.parse` gives JSON and nothing else.
-    note = JSON.parse(text) as Json;
-  } catch {
-    return undefined;
-  }
+  const note = parsedJson(text);
   if (!isJsonObject(note)) return undefined;
   const { state, to, at } = note;
   if (state !== 'moving' && state !== 'moved') return undefined;

@@ -3,6 +3,8 @@ import { openGate, type OpenGate } from '../../src/gate.ts';
 import { createSequencer } from '../../src/ledger/sequencer.ts';
 import type { JsonObject } from '../../src/lib/json.ts';
 import { chained, type Draft } from '../../src/model/draft.ts';
+import type { EntryBody } from '../../src/model/entry.ts';
+import type { FreezeScope } from '../../src/model/freeze.ts';
 import { credentialId, proposalId, tenantId, type ProposalId } from '../../src/model/ids.ts';
 import type { Store, Target } from '../../src/model/ports.ts';
 import type { AgentPrincipal, PersonPrincipal, Role } from '../../src/model/principal.ts';
@@ -187,4 +189,22 @@ export function idOf(text: string | null): ProposalId {
 export function need<Value>(value: Value | undefined | null): Value {
   if (value === undefined || value === null) throw new Error('the test expected a value here');
   return value;
+}
+
+/** An operator stops with `scope` just before the `nth` commit that holds an entry of `type`. */
+export function stopBefore(
+  { gate, store }: Pick<TestGate, 'gate' | 'store'>,
+  scope: FreezeScope,
+  type: EntryBody['type'],
+  nth = 1,
+): void {
+  const operator = human('ben', ['operator']);
+  const commit = store.commit.bind(store);
+  let seen = 0;
+  store.commit = async (change) => {
+    const isIt = change.acts.some(({ entries }) => entries.some((entry) => entry.type === type));
+    if (isIt) seen += 1;
+    if (isIt && seen === nth) await gate.stop(operator, scope, 'just in time');
+    return commit(change);
+  };
 }
