@@ -68,8 +68,17 @@ function secretOf(url: string | Secret): Secret {
 
 function checkUrl(url: Secret, what: string): void {
   const parsed = URL.parse(url.reveal());
-  if (parsed?.protocol === 'postgres:' || parsed?.protocol === 'postgresql:') return;
-  throw new Problem('store-unusable', `${what} is none: it begins with \`postgresql://\``);
+  if (parsed?.protocol !== 'postgres:' && parsed?.protocol !== 'postgresql:') {
+    throw new Problem('store-unusable', `${what} is none: it begins with \`postgresql://\``);
+  }
+  try {
+    // Reads the files that it names.
+    void new pg.Client({ connectionString: url.reveal() });
+  } catch (error) {
+    // The error itself may hold the string.
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Problem('store-unusable', `${what} cannot be read: ${why}`);
+  }
 }
 
 /** As it stands in statements. */

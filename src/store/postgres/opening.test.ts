@@ -14,6 +14,7 @@ import { testLedger } from '../conformance/ledger.ts';
 import { assertFold, committed } from '../conformance/setting.ts';
 import { placeOf } from './connect.ts';
 import { migrate } from './migrate.ts';
+import { storageProblem } from './problem.ts';
 
 const server = storeServer();
 
@@ -73,6 +74,22 @@ describe('connection strings', () => {
     await refused({ url: new Secret(wrong) }, 'store-unusable', /refuses user or password/);
     const missing = urlOf((url) => (url.pathname = '/missing'));
     await refused({ url: missing }, 'store-unusable', /does not exist/);
+  });
+
+  test('one that does not fit what the server asks for is said to be so', async () => {
+    const open = urlOf((url) => (url.password = ''));
+    await refused({ url: open }, 'store-unusable', /asks for a password/);
+    const sealed = urlOf((url) => url.searchParams.set('ssl', 'true'));
+    await refused({ url: sealed }, 'store-unusable', /has no TLS/);
+    const error = Object.assign(new Error('certificate has expired'), { code: 'CERT_HAS_EXPIRED' });
+    const problem = storageProblem(error);
+    assert(problem instanceof Problem && problem.code === 'store-unusable');
+    assert.match(problem.message, /CERT_HAS_EXPIRED.*sslrootcert/);
+  });
+
+  test('one that names a file that is not there is refused', async () => {
+    const missing = urlOf((url) => url.searchParams.set('sslrootcert', '/no/such/file'));
+    await refused({ url: missing }, 'store-unusable', /cannot be read.*no such file/);
   });
 });
 

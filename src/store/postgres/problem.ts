@@ -49,6 +49,10 @@ const UNUSABLE: Readonly<Record<string, string>> = {
   XX002: 'an index of the store’s database is damaged; reindex it, or restore it from a backup',
 };
 
+/** Of a certificate that the driver does not take, by Node's codes. */
+const OF_CERTIFICATES =
+  /^(?:CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_SELF_SIGNED_|ERR_TLS_CERT_ALTNAME_)/;
+
 /** What `expecting` makes a statement fail with. */
 const UNEXPECTED = '22012';
 
@@ -73,6 +77,21 @@ export function isOfPreparing(error: unknown): boolean {
   return PREPARED.includes(codeOf(error) ?? '');
 }
 
+/** What to correct where a server answers and the driver does not go on; `undefined` for any other error. */
+function misfitOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { message } = error;
+  if (message.startsWith('SASL: ') && message.includes('password must be')) {
+    return 'the store’s server asks for a password and the connection string has none; add it';
+  }
+  if (message === 'The server does not support SSL connections') {
+    return 'the store’s server has no TLS, which the connection string asks for; correct either';
+  }
+  const code = 'code' in error ? String(error.code) : '';
+  if (!OF_CERTIFICATES.test(code)) return undefined;
+  return `the certificate of the store’s server does not hold (${code}); correct it, or \`sslrootcert\` of the connection string`;
+}
+
 /** Reports whether there was no server to answer, or one that ended the connection. */
 export function isAway(error: unknown): boolean {
   const code = codeOf(error);
@@ -81,6 +100,7 @@ export function isAway(error: unknown): boolean {
   return (
     error instanceof Error &&
     !(error instanceof Problem) &&
+    misfitOf(error) === undefined &&
     (error.name === 'Error' || error.name === 'AggregateError') &&
     !('generatedMessage' in error)
   );
@@ -92,7 +112,7 @@ export function storageProblem(error: unknown): unknown {
     const message = 'the rows of the store were not as they had been loaded, under the lock';
     return new assert.AssertionError({ message });
   }
-  const advice = UNUSABLE[codeOf(error) ?? ''];
+  const advice = UNUSABLE[codeOf(error) ?? ''] ?? misfitOf(error);
   if (advice !== undefined) return new Problem('store-unusable', advice, { cause: error });
   if (!isAway(error) && !isWorthAgain(error)) return error;
   return unreachable('nothing was written; try again shortly', error);
