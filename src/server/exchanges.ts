@@ -69,7 +69,7 @@ export function openExchanges(
       const over = Promise.withResolvers<void>();
       // A listening stream never ends by itself: nothing is owed to it.
       if (request.headers['mcp-method'] !== 'subscriptions/listen') owed.add(over.promise);
-      reply.raw.once('close', () => {
+      whenOver(reply, () => {
         owed.delete(over.promise);
         over.resolve();
       });
@@ -92,7 +92,7 @@ export function openExchanges(
         );
       }
       unreadBytes += bytes;
-      reply.raw.once('close', () => (unreadBytes -= bytes));
+      whenOver(reply, () => (unreadBytes -= bytes));
     },
     finished: async () => {
       await Promise.all(owed);
@@ -120,7 +120,7 @@ class Room {
       throw new Problem('too-many-requests', message);
     }
     this.#counted += 1;
-    reply.raw.once('close', () => (this.#counted -= 1));
+    whenOver(reply, () => (this.#counted -= 1));
   }
 
   /** For one that has entered. */
@@ -133,12 +133,21 @@ class Room {
       throw new Problem('too-many-requests', message);
     }
     this.#held.set(credential, held);
-    reply.raw.once('close', () => {
+    whenOver(reply, () => {
       const left = (this.#held.get(credential) ?? 1) - 1;
       if (left === 0) this.#held.delete(credential);
       else this.#held.set(credential, left);
     });
   }
+}
+
+/**
+ * Calls back once the answer is sent or its caller gone. At once, where the caller went while it was
+ * found out who calls, or what to answer: nothing tells of it again.
+ */
+function whenOver({ raw }: FastifyReply, over: () => void): void {
+  if (raw.closed) over();
+  else raw.once('close', over);
 }
 
 /** Whether a call may be refused although it was carried out. */

@@ -18,8 +18,8 @@ import {
   VIEW,
 } from '../../test/support/fake-gate.ts';
 import { need } from '../../test/support/gate.ts';
-import { send, serve, type Got, type Served } from '../../test/support/serve.ts';
-import type { AppOptions } from './app.ts';
+import { send, serve, serveApp, type Got, type Served } from '../../test/support/serve.ts';
+import { openApp, type AppOptions } from './app.ts';
 
 const PROPOSAL = `/v1/proposals/${PROPOSAL_ID}`;
 const WAIT = `${PROPOSAL}/result?waitMs=50000`;
@@ -270,6 +270,49 @@ test(
     still.resume();
     await closed;
     assert.ok(still.bytesRead < bytes, `${still.bytesRead} bytes of ${bytes} were taken`);
+  },
+);
+
+test(
+  'who goes away before it is known who calls, or before there is an answer, leaves nothing behind',
+  { timeout: 20_000 },
+  async (t) => {
+    const bytes = 128 * 1024;
+    let met = Promise.withResolvers<void>();
+    let goOn = Promise.withResolvers<void>();
+    const held = async <Value>(value: Value): Promise<Value> => {
+      met.resolve();
+      await goOn.promise;
+      return value;
+    };
+    const gate = fakeGate({ view: async () => held(largeView(bytes)) });
+    const options = manyCallers(appOptions(gate));
+    const { authenticate } = options.credentials;
+    const credentials: AppOptions['credentials'] = {
+      ...options.credentials,
+      authenticate: async (token) => {
+        const principal = await authenticate(token);
+        return principal?.kind === 'person' ? held(principal) : principal;
+      },
+    };
+    const bounds = { peopleMax: 1, agentsMax: 1, unreadBytesMax: 1.5 * bytes };
+    const app = openApp({ ...options, credentials, bounds });
+    const served = await serveApp(t, app);
+    for (const token of [TOKENS.person, TOKENS.agent]) {
+      met = Promise.withResolvers();
+      goOn = Promise.withResolvers();
+      const socket = await connected(t, served);
+      const gone = new Promise<void>((resolve) => {
+        app.server.once('request', (_request, response) => response.once('close', resolve));
+      });
+      socket.write(headOf(served, PROPOSAL, token));
+      await met.promise;
+      socket.destroy();
+      await gone;
+      goOn.resolve();
+      const got = await send(served, { path: PROPOSAL, token });
+      assert.equal(got.status, 200, `${token}: ${got.text.slice(0, 200)}`);
+    }
   },
 );
 
