@@ -48,6 +48,7 @@ import { compensatedBy, inverseDraft } from './gate/rollback.ts';
 import { lookedInto, resolve } from './gate/resolve.ts';
 import { rowsOf } from './gate/rows.ts';
 import { openSlots } from './gate/slots.ts';
+import { afterEntry } from './gate/unrecorded.ts';
 import { openWatch, visible } from './gate/watch.ts';
 import type {
   ApprovalBody,
@@ -69,7 +70,7 @@ import type { Policy } from './model/policy.ts';
 import type { Commit, Compensated, ProposalFilter } from './model/ports.ts';
 import type { Principal } from './model/principal.ts';
 import { Problem } from './model/problem.ts';
-import { begin, subjectOf } from './model/proposal.ts';
+import { begin, subjectOf, type Proposal } from './model/proposal.ts';
 import type { ReadBody, ReadResult } from './model/read.ts';
 import type { Result } from './model/result.ts';
 import { isRepeatable } from './policy/evaluate.ts';
@@ -215,7 +216,7 @@ async function propose(journey: Journey, principal: Principal, draft: Draft): Pr
       beginProposal(journey, principal, { admitted, compensated, inForce }),
     );
     journey.watch.changed(admitted.id);
-    if (ended !== null) return answer(journey.store, journey.links, ended.proposal);
+    if (ended !== null) return told(journey, ended.proposal);
   }
   throw contended();
 }
@@ -312,7 +313,7 @@ async function approve(
     }),
   );
   journey.watch.changed(id);
-  return answer(journey.store, journey.links, ended.proposal, { drifted: ended.drifted });
+  return told(journey, ended.proposal, ended.drifted);
 }
 
 async function cancel(journey: Journey, principal: Principal, id: ProposalId): Promise<Result> {
@@ -332,7 +333,7 @@ async function cancel(journey: Journey, principal: Principal, id: ProposalId): P
     by: principal.name,
   });
   journey.watch.changed(id);
-  return answer(journey.store, journey.links, ended);
+  return told(journey, ended);
 }
 
 async function resolveDoubt(
@@ -349,7 +350,7 @@ async function resolveDoubt(
   if (journey.inFlight.has(id)) throw lookedInto(id);
   const ended = await journey.inFlight.during(id, () => resolve(journey, operator, proposal, body));
   journey.watch.changed(id);
-  return answer(journey.store, journey.links, ended);
+  return told(journey, ended);
 }
 
 async function rollback(journey: Journey, principal: Principal, id: ProposalId): Promise<Result> {
@@ -358,6 +359,15 @@ async function rollback(journey: Journey, principal: Principal, id: ProposalId):
   }
   const proposal = await visible(journey.store, principal, id);
   return propose(journey, principal, inverseDraft(proposal));
+}
+
+/** What is answered to whoever has brought a proposal to where it is. */
+function told(
+  { store, links }: Journey,
+  proposal: Proposal,
+  drifted: Ended['drifted'] = null,
+): Promise<Result> {
+  return afterEntry(proposal.id, () => answer(store, links, proposal, { drifted }));
 }
 
 // ---- preview and reading

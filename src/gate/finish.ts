@@ -14,6 +14,7 @@ import { planRequest, targetOf, type Journey } from './journey.ts';
 import { outcomeOf } from './outcome.ts';
 import { reconcile } from './reconcile.ts';
 import { compensatedBy } from './rollback.ts';
+import { afterEntry } from './unrecorded.ts';
 
 /** How many open proposals one tick looks at. */
 const TICK_PROPOSALS_MAX = 500;
@@ -21,14 +22,16 @@ const TICK_PROPOSALS_MAX = 500;
 const CLAIMED_MAX = 8;
 
 /** Goes on from a decision that is durable: carries out, or tells people. */
-export async function afterDecision(
+export function afterDecision(
   journey: Journey,
   proposal: Proposal,
   compensated: Compensated | null,
 ): Promise<Ended> {
-  if (proposal.state === 'executing') return carryOut(journey, proposal, compensated);
-  if (proposal.state === 'waiting') await journey.notifier.waiting(proposal);
-  return { proposal, drifted: null };
+  return afterEntry(proposal.id, async () => {
+    if (proposal.state === 'executing') return carryOut(journey, proposal, compensated);
+    if (proposal.state === 'waiting') await journey.notifier.waiting(proposal);
+    return { proposal, drifted: null };
+  });
 }
 
 /** How a call left a proposal. */

@@ -11,6 +11,7 @@ import {
 import { conclude } from './execute.ts';
 import { afterAttempt, afterDecision, type Ended } from './finish.ts';
 import type { Journey } from './journey.ts';
+import { afterEntry } from './unrecorded.ts';
 
 /**
  * Decides on a fresh proposal whose measured transaction is still open and, where it is allowed,
@@ -39,8 +40,10 @@ export async function decideHeld(
       return await afterDecision(journey, proposal, steps.compensated);
     }
     const answer = await hold.keep();
-    const executed = await conclude(journey, proposal, answer, 'live');
-    return await afterAttempt(journey, executed, steps.compensated);
+    return await afterEntry(proposal.id, async () => {
+      const executed = await conclude(journey, proposal, answer, 'live');
+      return afterAttempt(journey, executed, steps.compensated);
+    });
   } finally {
     await hold.release();
   }

@@ -148,8 +148,8 @@ const RETRY_AFTER_MS: Partial<Record<ProblemCode, number>> = {
 export type ProblemCode = keyof typeof PROBLEMS;
 
 /**
- * A call that could not be taken. Nothing was changed by it, save where `store-unreachable` says that
- * it is not known. The message holds no secret.
+ * A call that could not be taken. Nothing was changed by it, save where `store-unreachable` or
+ * `store-unusable` says that it is not known. The message holds no secret.
  */
 export class Problem extends Error {
   override readonly name = 'Problem';
