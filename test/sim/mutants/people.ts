@@ -49,8 +49,8 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/gate/expire.ts',
-        find: "  return look.kind === 'over' ? expire(ports, proposal, look.decision) : proposal;",
-        replace: '  return proposal;',
+        find: "    if (look.kind !== 'over') return proposal;",
+        replace: '    return proposal;',
       },
     ],
   },
@@ -60,8 +60,8 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/gate/expire.ts',
-        find: "          if (look.kind === 'over') await expire(ports, proposal, look.decision);",
-        replace: '',
+        find: "if (look.kind === 'over' && (await expire(ports, proposal, look)) === undefined) {",
+        replace: 'if (false) {',
       },
     ],
   },
@@ -71,8 +71,8 @@ export const PEOPLE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/gate/expire.ts',
-        find: '  if (now >= deadline) return',
-        replace: '  if (now >= expiresAt) return',
+        find: '  if (now >= deadline) {',
+        replace: '  if (now >= expiresAt) {',
       },
     ],
   },
