@@ -227,6 +227,29 @@ async function text(stream: AsyncIterable<Uint8Array>): Promise<string> {
 
 const SMALL = { ...UPLOAD_BOUNDS, fileBytesMax: 10, ownerBytesMax: 15, ownerFilesMax: 2 };
 
+test('evidence and uploads make no difference of what the database has set', async () => {
+  await sql('CREATE DATABASE odd');
+  await sql('ALTER DATABASE odd SET default_transaction_read_only = on');
+  const place = placeOf({ url: server.url('odd') });
+  const own = openPool(place, 3);
+  const client = await own.connect();
+  await migrate(client, place);
+  client.release();
+  const ports = { pool: own, schema, tenant: 'odd', now: () => AT };
+  const files = evidence(ports);
+  const writer = await files.create(OWNER);
+  await writer.append(effects(3_000));
+  const { id } = await writer.finish();
+  await (await files.create(OWNER)).discard();
+  await files.removeUnfinished(AT);
+  await files.remove(id);
+  assert.deepEqual(await files.list(), []);
+  const uploads = openPostgresUploads(ports);
+  assert.equal((await uploads.put('agent:a', content('x,y\n'))).bytes, 4);
+  await uploads.sweep();
+  await own.end();
+});
+
 describe('uploads in the store', () => {
   test('are their owner’s, by their content, on every gateway', async () => {
     const at = fresh();

@@ -51,7 +51,7 @@ export class BlobTable {
   /** Begins one for an owner, which has no name before it is kept. */
   async begin(owner: string): Promise<BlobInWriting> {
     const { schema, tenant, kind, now } = this.#ports;
-    const [row = {}] = await this.query(
+    const [row = {}] = await this.change(
       `INSERT INTO ${schema}.blobs (tenant, kind, owner, made_at) VALUES ($1, $2, $3, $4) RETURNING id`,
       [tenant, kind, owner, now()],
     );
@@ -103,7 +103,7 @@ export class BlobTable {
 
   async remove({ owner, name }: BlobName): Promise<void> {
     const { schema, tenant, kind } = this.#ports;
-    await this.query(
+    await this.change(
       `DELETE FROM ${schema}.blobs
        WHERE tenant = $1 AND kind = $2 AND owner = $3 AND name = $4 AND is_kept`,
       [tenant, kind, owner, name],
@@ -113,7 +113,7 @@ export class BlobTable {
   /** Removes what was begun, or kept, before these times. */
   async removeOlder(than: { readonly unkept: number; readonly kept?: number }): Promise<void> {
     const { schema, tenant, kind } = this.#ports;
-    await this.query(
+    await this.change(
       `DELETE FROM ${schema}.blobs WHERE tenant = $1 AND kind = $2
        AND made_at < CASE WHEN is_kept THEN $4::bigint ELSE $3::bigint END`,
       [tenant, kind, than.unkept, than.kept ?? 0],
@@ -144,6 +144,13 @@ export class BlobTable {
     }
   }
 
+  /** One statement that writes. */
+  async change(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
+    const { rows } = await this.within((client) => client.query<Row>(text, [...values]));
+    return rows;
+  }
+
+  /** One statement that only reads. */
   async query(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
     const { rows } = await this.#pooled(() => this.#ports.pool.query<Row>(text, [...values]));
     return rows;
@@ -226,7 +233,7 @@ export class BlobInWriting {
 
   async drop(): Promise<void> {
     const { schema } = this.#table.ports;
-    await this.#table.query(`DELETE FROM ${schema}.blobs WHERE id = $1 AND NOT is_kept`, [
+    await this.#table.change(`DELETE FROM ${schema}.blobs WHERE id = $1 AND NOT is_kept`, [
       this.#id,
     ]);
   }
@@ -234,7 +241,7 @@ export class BlobInWriting {
   /** Not synced by itself: the commit that keeps the blob is, and comes later in the server's log. */
   async #put(bytes: Buffer): Promise<void> {
     const { schema } = this.#table.ports;
-    const rows = await this.#table.query(
+    const rows = await this.#table.change(
       `WITH unsynced AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
          grown AS (
            UPDATE ${schema}.blobs SET size_bytes = size_bytes + $3::bigint
