@@ -1,4 +1,7 @@
-/** What gateways share, in the PostgreSQL store. Every time in it is of the server's clock. */
+/**
+ * What gateways share, in the PostgreSQL store. Every time in it is of the server's clock, but for when
+ * a gateway says that it began.
+ */
 import type pg from 'pg';
 import { recordOf } from '../lib/record.ts';
 import { beginSql, transaction } from './postgres/connect.ts';

@@ -48,7 +48,10 @@ export class Commits {
     this.#setting = setting;
   }
 
-  /** Carries out a batch; see `RunBatch`. Batches that wait for one tenant keep their order. */
+  /**
+   * Carries out a batch; see `RunBatch`. Batches lock their tenants in their order; one that has to be
+   * tried again comes behind those that went on meanwhile.
+   */
   async run(changes: readonly Change[]): Promise<readonly Settled[]> {
     try {
       return await this.#settled(changes);
