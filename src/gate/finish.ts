@@ -137,6 +137,8 @@ export async function tick(journey: Journey, ending: AbortSignal): Promise<void>
       // A person is saying how it ended, here: the lease keeps out other gateways, and not this one's
       // own calls. It is let go of when they have said it.
       if (journey.inFlight.has(id)) continue;
+      // A call that was at it let go of it since it was claimed: by now it may be another gateway's.
+      if (!journey.leases.isHeld(id)) continue;
       const work = async (): Promise<unknown> => !ending.aborted && takeUp(journey, tenant, id);
       await journey.inFlight.during(id, work).catch(leave);
       journey.watch.changed(id);

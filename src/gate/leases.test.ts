@@ -204,6 +204,48 @@ test('a lease that is renewed is not taken over, however long the write takes', 
   assert.equal((await two.proposal(id)).attempt, 1);
 });
 
+/** The next commit is carried out, and its reply lost once that is let go of. */
+function loseReply({ store }: TestGate): Stalled {
+  const reached = Promise.withResolvers<void>();
+  const gone = Promise.withResolvers<void>();
+  const { commit } = store;
+  store.commit = async (change) => {
+    store.commit = commit;
+    await commit.call(store, change);
+    reached.resolve();
+    await gone.promise;
+    throw new Problem('store-unusable', 'the store did not answer');
+  };
+  return { reached: reached.promise, letGo: gone.resolve };
+}
+
+test('G8: what a look claimed and a call let go of meanwhile is not this gateway’s to look into', async () => {
+  const two = await twoGates();
+  const older = await inDoubt(two);
+  const reply = loseReply(two);
+  const result = two.gate.propose(bot, setDraft('b', '9'));
+  await reply.reached;
+  const { id } = (await two.store.proposals(bot.tenant, { limit: 1 }))[0] ?? assert.fail();
+  two.clock.advance(LEASE_MS);
+  const asked = probesOf(two.target);
+  const ofOlder = stallProbe(two.target);
+  const look = two.gate.tick();
+  await ofOlder.reached;
+  assert.deepEqual(asked, []);
+  reply.letGo();
+  await assert.rejects(result, /did not answer/);
+  const ofOther = stallProbe(two.target);
+  const others = two.other.tick();
+  await ofOther.reached;
+  ofOlder.letGo();
+  await look;
+  assert.deepEqual(asked, [older], 'it is the other that asks');
+  ofOther.letGo();
+  await others;
+  assert.equal((await two.proposal(id)).state, 'applied');
+  assert.deepEqual(two.target.committed.toSorted(), [older, id].toSorted());
+});
+
 test('what a gateway that ends leaves is taken up at once, and has one effect whoever is last', async () => {
   const two = await twoGates();
   const { result, id, call } = await underWay(two);
