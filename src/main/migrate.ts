@@ -9,6 +9,7 @@
  *    record is folded from its entries again, through the new store, before the old one is retired.
  */
 import { rename } from 'node:fs/promises';
+import pg from 'pg';
 import { createSequencer } from '../ledger/sequencer.ts';
 import { rootOf } from '../ledger/tree.ts';
 import { bytesOfHex, hexOf } from '../lib/bytes.ts';
@@ -16,7 +17,7 @@ import type { TenantId } from '../model/ids.ts';
 import type { Store, TreeState } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
 import { moveToPostgres } from '../store/move.ts';
-import { openPool, placeOf, quoted } from '../store/postgres/connect.ts';
+import { beginSql, openPool, placeOf, quoted, transaction } from '../store/postgres/connect.ts';
 import { storageProblem } from '../store/postgres/problem.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import { loadConfiguration } from './configuration.ts';
@@ -51,6 +52,11 @@ export interface MigrateReport {
   /** How many records were folded again; null where it was only looked at. */
   readonly proposals: number | null;
 }
+
+/** How long a look at the new store waits for a move that is under way there. */
+const LOOK_LIMIT_MS = 3_000;
+
+const LOCK_NOT_AVAILABLE = '55P03';
 
 /** Nothing is sealed here; a store does not open without. */
 const SEALING = {
@@ -97,17 +103,20 @@ export async function migrateStore(options: MigrateOptions): Promise<MigrateRepo
 /** Says whether it could be moved, and what; changes nothing but the version of the old store's schema. */
 export async function checkMigration(options: MigrateOptions): Promise<MigrateReport> {
   const moving = await prepare(options);
-  await checkIsFree(moving.choice);
+  const found = await lookAt(moving);
+  if (found === 'all') throw whole(moving.choice.where);
+  if (found === 'other') throw occupied(moving.choice.where);
   return { state: 'ready', ...reportOf(moving, await filesToMove(moving.folder)), proposals: null };
 }
 
 /**
- * Takes the note of an unfinished move back, so that the old store may be used again. Problem
- * `store-unusable` where the new one has anything of it.
+ * Takes the note of an unfinished move back, so that the old store may be used again. Problems:
+ * `store-unusable` where the new one has it, `store-locked` where it may still come to have it.
  */
 export async function abandonMigration(options: MigrateOptions): Promise<{ readonly to: string }> {
-  const { folder, choice } = await prepare(options);
-  await checkIsFree(choice);
+  const moving = await prepare(options);
+  const { folder, choice } = moving;
+  if ((await lookAt(moving)) === 'all') throw whole(choice.where);
   await removeMove(folder);
   return { to: choice.where };
 }
@@ -229,10 +238,10 @@ async function isMoved(store: Store, { heads, choice }: Moving): Promise<boolean
   throw occupied(choice.where);
 }
 
-async function partOf(
-  store: Store,
-  { tenant, tree, lastLeafHash }: Head,
-): Promise<'all' | 'none' | 'other'> {
+/** What a store has of a log; rows go in one transaction, so it is never a piece. */
+type Part = 'all' | 'none' | 'other';
+
+async function partOf(store: Store, { tenant, tree, lastLeafHash }: Head): Promise<Part> {
   const { size } = await store.tree(tenant);
   if (size === 0) return 'none';
   // Gateways may run on it by now: then what was moved is what it begins with.
@@ -251,6 +260,13 @@ async function check(store: Store, moving: Moving): Promise<number> {
     );
   }
   return proposals;
+}
+
+function whole(where: string): Problem {
+  return new Problem(
+    'store-unusable',
+    `the store at ${where} has all of it already; run \`writegate store migrate\` again, without --check and --abandon, which ends the move`,
+  );
 }
 
 function occupied(where: string): Problem {
@@ -285,31 +301,72 @@ function rootText({ range }: TreeState): string {
   return hexOf(rootOf(range.map((hash) => bytesOfHex(hash) ?? new Uint8Array())));
 }
 
-/** Asks the new place itself, without making anything in it. */
-async function checkIsFree(choice: StoreChoice & { kind: 'postgres' }): Promise<void> {
+/**
+ * Asks the new place itself what it has, without making anything in it: `other` is what is not of this
+ * log. Not while a move is under way there: the process that began one may be gone, and the server
+ * still be at its commit, which a standby that is away can make take any time.
+ */
+async function lookAt({ choice, heads }: Moving): Promise<Part> {
   const place = placeOf(choice);
   const pool = openPool(place, 1);
   try {
     const schema = quoted(place);
-    const found = await pool.query<{ hasEntries: boolean; mayMake: boolean }>(
-      `SELECT to_regclass($1) IS NOT NULL AS "hasEntries",
-         to_regnamespace($2) IS NOT NULL
-           OR has_database_privilege(current_database(), 'CREATE') AS "mayMake"`,
-      [`${schema}.entries`, schema],
-    );
-    const [{ hasEntries, mayMake } = {}] = found.rows;
-    if (mayMake !== true) {
-      throw new Problem(
-        'store-unusable',
-        `the user at ${choice.where} may not make a schema there; grant CREATE on the database to it`,
-      );
+    const client = await pool.connect();
+    try {
+      return await transaction(client, beginSql(), async () => {
+        const found = await client.query<{
+          entries: string | null;
+          mayMake: boolean;
+          isOurs: boolean;
+        }>(
+          `SELECT to_regclass($1) AS entries,
+             to_regnamespace($2) IS NOT NULL
+               OR has_database_privilege(current_database(), 'CREATE') AS "mayMake",
+             (SELECT count(*) = 3 FROM pg_attribute WHERE attrelid = to_regclass($1)
+               AND attname IN ('tenant', 'entry_index', 'leaf_hash')) AS "isOurs"`,
+          [`${schema}.entries`, schema],
+        );
+        const [{ entries, mayMake, isOurs } = { entries: null }] = found.rows;
+        if (mayMake !== true) throw mayNotMake(choice.where);
+        if (entries === null) return 'none';
+        await client.query(`SET LOCAL lock_timeout = ${LOOK_LIMIT_MS}`);
+        await client.query(`LOCK TABLE ${schema}.entries IN SHARE MODE`);
+        const { rows } = await client.query(`SELECT FROM ${schema}.entries LIMIT 1`);
+        if (rows.length === 0) return 'none';
+        if (!isOurs) return 'other';
+        for (const { tenant, tree, lastLeafHash = '' } of heads) {
+          const last = await client.query(
+            `SELECT FROM ${schema}.entries
+             WHERE tenant = $1 AND entry_index = $2 AND leaf_hash = decode($3, 'hex')`,
+            [tenant, tree.size - 1, lastLeafHash],
+          );
+          if (last.rows.length === 0) return 'other';
+        }
+        return 'all';
+      });
+    } finally {
+      client.release(true);
     }
-    if (hasEntries !== true) return;
-    const { rows } = await pool.query(`SELECT FROM ${schema}.entries LIMIT 1`);
-    if (rows.length > 0) throw occupied(choice.where);
   } catch (error) {
+    if (error instanceof pg.DatabaseError && error.code === LOCK_NOT_AVAILABLE) {
+      throw underWay(choice.where);
+    }
     throw storageProblem(error);
   } finally {
     await pool.end();
   }
+}
+
+function mayNotMake(where: string): Problem {
+  return new Problem(
+    'store-unusable',
+    `the user at ${where} may not make a schema there; grant CREATE on the database to it`,
+  );
+}
+
+function underWay(where: string): Problem {
+  return new Problem(
+    'store-locked',
+    `somebody is writing to the store at ${where}, a move that was broken off perhaps, whose commit its server still has in hand; try again once that is through, or end its connection there`,
+  );
 }

@@ -46,7 +46,7 @@ before(async () => {
       INSERT INTO items SELECT id, 0 FROM generate_series(1, 5000) AS id;
       ANALYZE items;
       CREATE ROLE mover LOGIN SUPERUSER PASSWORD '${PASSWORD}'`,
-    beside: ['store', 'taken', 'killed'],
+    beside: ['store', 'taken', 'killed', 'begun'],
   });
   await put(POLICY);
 });
@@ -83,7 +83,12 @@ async function stop(): Promise<void> {
 }
 
 async function writegate(...line: readonly string[]) {
-  const env = { ...shop.variables, STORE_URL: storeUrl(), TAKEN: storeUrl('taken') };
+  const env = {
+    ...shop.variables,
+    STORE_URL: storeUrl(),
+    TAKEN: storeUrl('taken'),
+    BEGUN: storeUrl('begun'),
+  };
   const io = captureIo({ cwd: home, env });
   const code = await run(line, io);
   for (const text of [io.out(), io.err()]) assert(!text.includes(PASSWORD), text);
@@ -229,6 +234,38 @@ describe('a move', () => {
     await writeFile(data('store.move'), JSON.stringify(note), { mode: 0o600 });
   });
 
+  test('is not given up while the server may still commit it, and is where another log is there', async () => {
+    const begun = storeUrl('begun').replace(/.*@/, '');
+    const note = { state: 'moving', to: begun, at: 1 };
+    await rm(data('store.move'));
+    await writeFile(data('store.move'), JSON.stringify(note), { mode: 0o600 });
+    const line = ['store', 'migrate', '--from', 'sqlite', '--store', '${env:BEGUN}'];
+    await admin('begun', 'CREATE SCHEMA writegate_store');
+    await admin(
+      'begun',
+      'CREATE TABLE writegate_store.entries (tenant text, entry_index int, leaf_hash bytea)',
+    );
+    // As the server has it whose client was killed at the commit, and whose standby is away.
+    const killed = new pg.Client(shop.postgres.url('begun'));
+    await killed.connect();
+    await killed.query('BEGIN');
+    await killed.query('LOCK TABLE writegate_store.entries IN SHARE ROW EXCLUSIVE MODE');
+    await killed.query("INSERT INTO writegate_store.entries VALUES ('default', 0, 'x')");
+    const early = await writegate(...line, '--abandon');
+    assert.match(early.err, /^store-locked: somebody is writing/);
+    await assert.rejects(start(), { code: 'store-moved' });
+    await killed.query('COMMIT');
+    await killed.end();
+    const check = await writegate(...line, '--check');
+    assert.match(check.err, /^store-unusable: .*has a log already, and not\s+this one/s);
+    const given = await writegate(...line, '--abandon');
+    assert.equal(given.code, 0, given.err);
+    await (await start()).close();
+    gateway = undefined;
+    const back = { ...note, to: `127.0.0.1:${shop.postgres.port}/store` };
+    await writeFile(data('store.move'), JSON.stringify(back), { mode: 0o600 });
+  });
+
   test('that cannot reach the new store leaves the old one as it is', async () => {
     await rm(data('store.move'));
     const io = captureIo({ cwd: home, env: { STORE_URL: 'postgres://u:x@127.0.0.1:1/none' } });
@@ -333,7 +370,10 @@ describe('a move', () => {
     const note = { state: 'moving', to: `127.0.0.1:${shop.postgres.port}/store`, at: 1 };
     await writeFile(data('store.move'), JSON.stringify(note), { mode: 0o600 });
     const abandoned = await writegate(...MIGRATE, '--abandon');
-    assert.match(abandoned.err, /^store-unusable/);
+    assert.match(
+      abandoned.err,
+      /^store-unusable: .*has all of it already; run\s+`writegate store migrate` again/s,
+    );
     const { code, out, err } = await writegate(...MIGRATE, '--json');
     assert.equal(code, 0, out + err);
     await start(storeUrl());
