@@ -108,6 +108,8 @@ async function checkPlace({ kind, where }: StoreChoice, folder: DataFolder): Pro
         : `is being moved to ${move.to}: run \`writegate store migrate\` again, which goes on from there, or with --abandon`;
     throw new Problem('store-moved', `the store of \`${folder.path}\` ${what}`);
   }
+  // Before an empty store is made there, beside which the right one could not be named any more.
+  if (!hasOwn && (await hasPublished(folder))) throw otherStore(folder, where);
   if (hasOwn && !(await exists(folder.ledgerKey))) {
     throw new Problem(
       'ledger-inconsistent',
@@ -116,14 +118,20 @@ async function checkPlace({ kind, where }: StoreChoice, folder: DataFolder): Pro
   }
 }
 
+function hasPublished(folder: DataFolder): Promise<boolean> {
+  return exists(join(folder.ledger, 'checkpoint'));
+}
+
+function otherStore(folder: DataFolder, where: string): Problem {
+  return new Problem(
+    'ledger-inconsistent',
+    `\`${folder.ledger}\` has a published log and the store at ${where} has none; name the store that it is of (--store, $WRITEGATE_STORE, or \`store\` of writegate.yaml), or put that back from your copy`,
+  );
+}
+
 /** The log's first entry, once: of two gateways that begin at the same time one makes it. */
 async function begin({ store, tenant, signer, clock, folder, storage }: Ground): Promise<void> {
   if ((await store.actStep(tenant, LOG_ACT)) > 0) return;
-  if (await exists(join(folder.ledger, 'checkpoint'))) {
-    throw new Problem(
-      'ledger-inconsistent',
-      `\`${folder.ledger}\` has a published log and the store at ${storage.where} has none; name the store that it is of, or put that back from your copy`,
-    );
-  }
+  if (await hasPublished(folder)) throw otherStore(folder, storage.where);
   await commitLog({ store, clock, tenant }, 0, { type: 'genesis', origin: signer.name });
 }

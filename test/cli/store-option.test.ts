@@ -148,10 +148,14 @@ describe('the store of a gateway', () => {
     const token = await readFile(join(data, 'operator.token'), 'utf8');
     assert.equal((await writegate(cwd, [...UP, '--store', url])).code, 0);
     assert.equal(await readFile(join(data, 'operator.token'), 'utf8'), token);
-    // Without it there would be two ledgers under one key.
-    const other = await writegate(cwd, UP);
-    assert.equal(other.code, 1);
-    assert.match(other.err, /^ledger-inconsistent: /);
+    // Without it there would be two ledgers under one key; forgotten once, it can be named again.
+    for (const forgotten of COMMANDS) {
+      const other = await writegate(cwd, forgotten);
+      assert.equal(other.code, 1);
+      assert.match(other.err, /^ledger-inconsistent: .*--store/s);
+      assert(!(await readdir(data)).includes('store.sqlite'));
+    }
+    assert.equal((await writegate(cwd, UP, env)).code, 0);
   });
 });
 
