@@ -125,6 +125,8 @@ export class Gateway {
       [CHILD, 'up', '--json', '--log', 'json', '--port', String(this.#port), ...given],
       {
         stdio: ['pipe', 'pipe', 'pipe'],
+        // A terminal's Ctrl-C is for the harness: it ends what it plays, and the gateways after that.
+        detached: true,
         env: {
           PATH: process.env['PATH'] ?? '',
           NODE_NO_WARNINGS: '1',
