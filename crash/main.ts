@@ -17,6 +17,10 @@ N rounds (20), or as many as N kills take. A round kills up to eight times at ra
 tenth comes another fault; with --only those faults alone, in turn. What is chosen is chosen by the
 seed; when it comes to pass is the machine's.
 
+  --seed S        what is chosen (else by the clock); a failure says the command that plays it again
+  --lanes N       how many installations at a time (2)
+  --json          a line of JSON for each round, and one for all
+
 ${FAULT_NAMES.map((name) => `  ${name.padEnd(16)}${FAULTS[name].about}`).join('\n')}
 
 Exit codes: 0 all was right   1 something was not   64 usage   70 it could not be tried   130 stopped
@@ -116,7 +120,7 @@ function read(): { readonly asked: CrashOptions; readonly isJson: boolean } {
     const asked = {
       amount: amountOf(values, only),
       seed: wholeNumber('--seed', values.seed),
-      lanes: wholeNumber('--lanes', values.lanes),
+      lanes: wholeNumber('--lanes', values.lanes, 1),
       gateways,
       store,
       only,
@@ -133,12 +137,12 @@ function amountOf(
   { rounds, kills }: { readonly rounds?: string; readonly kills?: string },
   only: readonly FaultName[],
 ): Amount {
-  if (kills === undefined) return { rounds: wholeNumber('--rounds', rounds ?? '20') };
+  if (kills === undefined) return { rounds: wholeNumber('--rounds', rounds ?? '20', 1) };
   if (rounds !== undefined) throw new Error('expected --rounds or --kills, found both');
   if (only.length > 0 && !only.includes('kill') && !only.includes('kill-in-commit')) {
     throw new Error('--kills takes faults that kill gateways, found none of them after --only');
   }
-  return { kills: wholeNumber('--kills', kills) };
+  return { kills: wholeNumber('--kills', kills, 1) };
 }
 
 function oneOf<Name extends string>(option: string, given: string, names: readonly Name[]): Name {
@@ -147,7 +151,7 @@ function oneOf<Name extends string>(option: string, given: string, names: readon
   throw new Error(`expected one of ${names.join(', ')} after ${option}, found \`${given}\``);
 }
 
-function wholeNumber(option: string, given: string): number {
-  if (/^\d{1,9}$/.test(given)) return Number(given);
-  throw new Error(`expected a whole number after ${option}, found \`${given}\``);
+function wholeNumber(option: string, given: string, min = 0): number {
+  if (/^\d{1,9}$/.test(given) && Number(given) >= min) return Number(given);
+  throw new Error(`expected a whole number of at least ${min} after ${option}, found \`${given}\``);
 }

@@ -314,35 +314,14 @@ async function lookAt({ choice, heads }: Moving): Promise<Part> {
     const client = await pool.connect();
     try {
       return await transaction(client, beginSql(), async () => {
-        const found = await client.query<{
-          entries: string | null;
-          mayMake: boolean;
-          isOurs: boolean;
-        }>(
-          `SELECT to_regclass($1) AS entries,
-             to_regnamespace($2) IS NOT NULL
-               OR has_database_privilege(current_database(), 'CREATE') AS "mayMake",
-             (SELECT count(*) = 3 FROM pg_attribute WHERE attrelid = to_regclass($1)
-               AND attname IN ('tenant', 'entry_index', 'leaf_hash')) AS "isOurs"`,
-          [`${schema}.entries`, schema],
-        );
-        const [{ entries, mayMake, isOurs } = { entries: null }] = found.rows;
-        if (mayMake !== true) throw mayNotMake(choice.where);
-        if (entries === null) return 'none';
+        const { mayMake, hasEntries, isOurs } = await placeIn(client, schema);
+        if (!mayMake) throw mayNotMake(choice.where);
+        if (!hasEntries) return 'none';
         await client.query(`SET LOCAL lock_timeout = ${LOOK_LIMIT_MS}`);
         await client.query(`LOCK TABLE ${schema}.entries IN SHARE MODE`);
         const { rows } = await client.query(`SELECT FROM ${schema}.entries LIMIT 1`);
         if (rows.length === 0) return 'none';
-        if (!isOurs) return 'other';
-        for (const { tenant, tree, lastLeafHash = '' } of heads) {
-          const last = await client.query(
-            `SELECT FROM ${schema}.entries
-             WHERE tenant = $1 AND entry_index = $2 AND leaf_hash = decode($3, 'hex')`,
-            [tenant, tree.size - 1, lastLeafHash],
-          );
-          if (last.rows.length === 0) return 'other';
-        }
-        return 'all';
+        return isOurs && (await hasAll(client, schema, heads)) ? 'all' : 'other';
       });
     } finally {
       client.release(true);
@@ -355,6 +334,42 @@ async function lookAt({ choice, heads }: Moving): Promise<Part> {
   } finally {
     await pool.end();
   }
+}
+
+interface PlaceFound {
+  readonly mayMake: boolean;
+  readonly hasEntries: boolean;
+  /** Whether its entries have the columns of a store. */
+  readonly isOurs: boolean;
+}
+
+async function placeIn(client: pg.PoolClient, schema: string): Promise<PlaceFound> {
+  const { rows } = await client.query<PlaceFound>(
+    `SELECT to_regclass($1) IS NOT NULL AS "hasEntries",
+       to_regnamespace($2) IS NOT NULL
+         OR has_database_privilege(current_database(), 'CREATE') AS "mayMake",
+       (SELECT count(*) = 3 FROM pg_attribute WHERE attrelid = to_regclass($1)
+         AND attname IN ('tenant', 'entry_index', 'leaf_hash')) AS "isOurs"`,
+    [`${schema}.entries`, schema],
+  );
+  return rows[0] ?? { mayMake: false, hasEntries: false, isOurs: false };
+}
+
+/** Whether the last entry of each log lies there where it does in the old store. */
+async function hasAll(
+  client: pg.PoolClient,
+  schema: string,
+  heads: readonly Head[],
+): Promise<boolean> {
+  for (const { tenant, tree, lastLeafHash = '' } of heads) {
+    const { rows } = await client.query(
+      `SELECT FROM ${schema}.entries
+       WHERE tenant = $1 AND entry_index = $2 AND leaf_hash = decode($3, 'hex')`,
+      [tenant, tree.size - 1, lastLeafHash],
+    );
+    if (rows.length === 0) return false;
+  }
+  return true;
 }
 
 function mayNotMake(where: string): Problem {
