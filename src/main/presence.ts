@@ -9,7 +9,7 @@ import type { Clock } from '../model/ports.ts';
 import { Problem } from '../model/problem.ts';
 import type { Log } from '../server/problem.ts';
 import {
-  ALIVE_MS,
+  isAlive,
   type GatewayCard,
   type OpenedParts,
   type SeenGateway,
@@ -145,10 +145,6 @@ function isGone(
   // This process itself may hold it; one that had its number before it began does not.
   if (found.pid === own.pid) return found.startedAt < performance.timeOrigin;
   return !isRunning(found.pid);
-}
-
-function isAlive({ seenAgoMs }: SeenGateway): boolean {
-  return seenAgoMs <= ALIVE_MS;
 }
 
 function runs(pid: number): boolean {

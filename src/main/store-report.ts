@@ -4,7 +4,7 @@ import { Problem } from '../model/problem.ts';
 import { openPool, placeOf, quoted } from '../store/postgres/connect.ts';
 import { storageProblem } from '../store/postgres/problem.ts';
 import { postgresShared } from '../store/shared-postgres.ts';
-import { ALIVE_MS, type SeenGateway } from '../store/shared.ts';
+import { isAlive, type SeenGateway } from '../store/shared.ts';
 import { exists, type DataFolder } from './folder.ts';
 import { readMove } from './moved.ts';
 import { differingParts } from './opened-parts.ts';
@@ -62,7 +62,7 @@ async function examineCommon(
     const isBegun = rows[0]?.found === true;
     const shared = postgresShared({ pool, schema, tenant });
     const gateways = isBegun ? await shared.gateways() : [];
-    const first = gateways.find(isThere);
+    const first = gateways.find(isAlive);
     const views = gateways.map((each) => shown(each, first));
     return { kind, where, isBegun, problem: null, gateways: views };
   } catch (error) {
@@ -76,10 +76,7 @@ async function examineCommon(
 
 function shown(each: SeenGateway, first: SeenGateway | undefined): StoreGateway {
   const { id, url, version, startedAt, opened } = each;
-  const differs = isThere(each) && first ? differingParts(first.opened, opened) : [];
-  return { name: id, url, version, startedAt, isThere: isThere(each), differs };
-}
-
-function isThere({ seenAgoMs }: SeenGateway): boolean {
-  return seenAgoMs <= ALIVE_MS;
+  const isThere = isAlive(each);
+  const differs = isThere && first ? differingParts(first.opened, opened) : [];
+  return { name: id, url, version, startedAt, isThere, differs };
 }

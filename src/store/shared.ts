@@ -29,6 +29,11 @@ export interface SeenGateway extends GatewayCard {
   readonly seenAgoMs: number;
 }
 
+/** Whether it is there: a crash leaves one that was not seen lately. */
+export function isAlive({ seenAgoMs }: SeenGateway): boolean {
+  return seenAgoMs <= ALIVE_MS;
+}
+
 export interface Shared {
   /** The store's own clock, in ms since 1970; null where it has none. */
   now(): Promise<number | null>;
