@@ -3,6 +3,7 @@ import { resolveSecret, type Environment } from '../connectors/connector.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { Configuration } from '../model/policy.ts';
 import { Problem } from '../model/problem.ts';
+import { ENCODE_PASSWORD, isCutOff } from '../store/postgres/connect.ts';
 import type { DataFolder } from './folder.ts';
 
 export type StoreChoice =
@@ -78,6 +79,10 @@ function whereOf(secret: Secret, at: string): string {
       'expected `sqlite`, or a connection string such as `postgres://gateway@db/writegate`, for the store, found neither; correct it',
       { at },
     );
+  }
+  if (isCutOff(url)) {
+    const message = `the connection string for the store is cut off: ${ENCODE_PASSWORD}`;
+    throw new Problem('configuration-invalid', message, { at });
   }
   const host = url.hostname || url.searchParams.get('host') || 'localhost';
   const database = decodeURIComponent(url.pathname.slice(1) || url.username);

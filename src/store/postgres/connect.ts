@@ -66,17 +66,30 @@ function secretOf(url: string | Secret): Secret {
   return typeof url === 'string' ? new Secret(url) : url;
 }
 
+export const ENCODE_PASSWORD =
+  'percent-encode the password in it: `/` is `%2F`, `#` is `%23`, `@` is `%40`' as const;
+
+/** Whether a `/` or `#` of the password ended the host: the rest of it would be told as the database. */
+export function isCutOff({ pathname, hash }: URL): boolean {
+  return pathname.includes('@') || hash !== '';
+}
+
 function checkUrl(url: Secret, what: string): void {
   const parsed = URL.parse(url.reveal());
   if (parsed?.protocol !== 'postgres:' && parsed?.protocol !== 'postgresql:') {
     throw new Problem('store-unusable', `${what} is none: it begins with \`postgresql://\``);
   }
+  if (isCutOff(parsed))
+    throw new Problem('store-unusable', `${what} is cut off: ${ENCODE_PASSWORD}`);
   try {
     // Reads the files that it names.
     void new pg.Client({ connectionString: url.reveal() });
   } catch (error) {
-    // The error itself may hold the string.
-    const why = error instanceof Error ? error.message : String(error);
+    // What is said of a file names that file; any other error may hold the string.
+    const isOfFile = error instanceof Error && 'syscall' in error;
+    const why = isOfFile
+      ? error.message
+      : 'it is not of the form `postgresql://user:password@host:port/database`';
     throw new Problem('store-unusable', `${what} cannot be read: ${why}`);
   }
 }

@@ -87,6 +87,12 @@ describe('connection strings', () => {
     assert.match(problem.message, /CERT_HAS_EXPIRED.*sslrootcert/);
   });
 
+  test('one whose password is not percent-encoded is refused, and told nowhere', async () => {
+    const url = 'postgres://gateway:a@hunter2/x%zz@127.0.0.1:1/store';
+    await refused({ url }, 'store-unusable', /percent-encode the password/);
+    await refused({ url: 'postgres://g:a@hunter2#x@127.0.0.1:1/s' }, 'store-unusable', /%23/);
+  });
+
   test('one that names a file that is not there is refused', async () => {
     const missing = urlOf((url) => url.searchParams.set('sslrootcert', '/no/such/file'));
     await refused({ url: missing }, 'store-unusable', /cannot be read.*no such file/);
